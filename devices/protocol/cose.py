@@ -1,0 +1,102 @@
+"""COSE_Sign1 and COSE_Sign (RFC 9052 sections 4.1 and 4.2) with EdDSA, and nothing else of COSE."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cbor2
+
+from devices.protocol import cbor
+from devices.protocol.keys import SigningKey, signature_holds
+from devices.protocol.refusal import Malformed
+from loa.units import KeyId
+
+_ALG, _KID, _EDDSA = 1, 4, -8
+TAG_SIGN, TAG_SIGN1 = 98, 18
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One signature: under which key it claims to be, and what it covers."""
+
+    key_id: KeyId
+    signature: bytes
+    covered: bytes
+
+    def holds_under(self, public_key: bytes) -> bool:
+        return signature_holds(public_key, self.signature, self.covered)
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A payload with one signature (COSE_Sign1) or several (COSE_Sign), none of them checked yet."""
+
+    payload: bytes
+    signatures: tuple[Signature, ...]
+
+
+def _protected(key: KeyId) -> bytes:
+    return cbor.dumps({_ALG: _EDDSA, _KID: key})
+
+
+def _covered1(protected: bytes, payload: bytes) -> bytes:
+    return cbor.dumps(["Signature1", protected, b"", payload])
+
+
+def _covered(body_protected: bytes, protected: bytes, payload: bytes) -> bytes:
+    return cbor.dumps(["Signature", body_protected, protected, b"", payload])
+
+
+def sign1(payload: bytes, key: SigningKey) -> bytes:
+    """A tagged COSE_Sign1 of `payload`."""
+    protected = _protected(key.key_id)
+    signature = key.sign(_covered1(protected, payload))
+    return cbor.dumps(cbor2.CBORTag(TAG_SIGN1, [protected, {}, payload, signature]))
+
+
+def sign(payload: bytes, keys: Sequence[SigningKey]) -> bytes:
+    """A tagged COSE_Sign of `payload` under each of `keys`."""
+    signers: list[object] = []
+    for key in keys:
+        protected = _protected(key.key_id)
+        signers.append([protected, {}, key.sign(_covered(b"", protected, payload))])
+    return cbor.dumps(cbor2.CBORTag(TAG_SIGN, [b"", {}, payload, signers]))
+
+
+def read(data: bytes, *, max_bytes: int) -> Signed:
+    """Take a COSE_Sign1 or COSE_Sign apart. Raises Malformed; checks no signature."""
+    tagged = cbor.loads(data, max_bytes=max_bytes)
+    if not isinstance(tagged, cbor2.CBORTag) or not isinstance(tagged.value, list | tuple) or len(tagged.value) != 4:
+        raise Malformed("not a COSE structure")
+    protected, unprotected, payload, rest = tagged.value
+    if unprotected != {} or not isinstance(payload, bytes) or not isinstance(protected, bytes):
+        raise Malformed("not a COSE structure of this wire")
+    if tagged.tag == TAG_SIGN1:
+        covered = _covered1(protected, payload)
+        return Signed(payload, (_signature(protected, rest, covered),))
+    if protected != b"" or not isinstance(rest, list | tuple) or not 1 <= len(rest) <= 16:
+        raise Malformed("not a COSE_Sign of this wire")
+    return Signed(payload, tuple(_signer(item, payload) for item in rest))
+
+
+def _signer(item: object, payload: bytes) -> Signature:
+    if not isinstance(item, list | tuple) or len(item) != 3 or item[1] != {} or not isinstance(item[0], bytes):
+        raise Malformed("not a COSE_Signature")
+    return _signature(item[0], item[2], _covered(b"", item[0], payload))
+
+
+def _signature(protected: bytes, signature: object, covered: bytes) -> Signature:
+    header = cbor_map(protected)
+    if set(header) != {_ALG, _KID} or header[_ALG] != _EDDSA:
+        raise Malformed("not an EdDSA signature with a key id")
+    kid = header[_KID]
+    if not isinstance(kid, bytes) or len(kid) != 8 or not isinstance(signature, bytes) or len(signature) != 64:
+        raise Malformed("key id or signature of a wrong length")
+    return Signature(KeyId(kid), signature, covered)
+
+
+def cbor_map(data: bytes) -> dict[int, object]:
+    """Read a small CBOR map. Raises Malformed."""
+    value = cbor.loads(data, max_bytes=64)
+    if not isinstance(value, dict):
+        raise Malformed("not a map")
+    return value

@@ -1,0 +1,1 @@
+"""Loa: a broadcast controller for commune radio. This package holds what every room shares."""

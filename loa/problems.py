@@ -1,0 +1,62 @@
+"""The words for every stable code, in Vietnamese and English: what is wrong and what to do about it.
+
+Texts may hold blanks, ``{name}``, filled from the error's values, its field and its limit.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from loa.errors import LoaError
+
+Language = Literal["vi", "en"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is wrong, and the remedy, in both languages."""
+
+    vi: str
+    en: str
+    remedy_vi: str
+    remedy_en: str
+
+
+PROBLEMS: dict[str, Words] = {
+    "bad_area_path": Words(
+        "Mã địa bàn không hợp lệ: {value}",
+        "Not an area path: {value}",
+        "Viết dạng tỉnh/xã/thôn, chỉ dùng a-z, 0-9 và dấu gạch nối.",
+        "Write province/commune/village with a-z, 0-9 and hyphens only.",
+    ),
+    "bad_node_id": Words(
+        "Tên bộ thu không hợp lệ: {value}",
+        "Not a node name: {value}",
+        "Dùng 1 đến 32 ký tự a-z, 0-9 và dấu gạch nối.",
+        "Use 1 to 32 of a-z, 0-9 and hyphens.",
+    ),
+}
+"""One row a code, sorted by where it arises. Every code raised anywhere has a row; a test checks it."""
+
+_UNKNOWN = Words("Lỗi: {code}", "Error: {code}", "Báo cho người bảo trì.", "Tell the maintainer.")
+
+
+class _Blanks(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A problem in one language: title and remedy."""
+
+    title: str
+    remedy: str
+
+
+def explain(error: LoaError, language: Language = "vi") -> Explained:
+    """The words for an error."""
+    words = PROBLEMS.get(error.code, _UNKNOWN)
+    blanks = _Blanks(error.values, field=error.field, limit=error.limit, code=error.code)
+    if language == "vi":
+        return Explained(words.vi.format_map(blanks), words.remedy_vi.format_map(blanks))
+    return Explained(words.en.format_map(blanks), words.remedy_en.format_map(blanks))
