@@ -34,6 +34,12 @@ PROBLEMS: dict[str, Words] = {
         "Dùng 1 đến 32 ký tự a-z, 0-9 và dấu gạch nối.",
         "Use 1 to 32 of a-z, 0-9 and hyphens.",
     ),
+    "extra_missing": Words(
+        "`loa {field}` cần gói {package}",
+        "`loa {field}` needs the package {package}",
+        "Cài loa[{extra}].",
+        "Install loa[{extra}].",
+    ),
 }
 """One row a code, sorted by where it arises. Every code raised anywhere has a row; a test checks it."""
 

@@ -1,4 +1,4 @@
-"""State documents that a node keeps: timetable, settings, placement. None of them ever goes back to an older version."""
+"""State documents that a node keeps: timetable, settings, placement. None ever goes back to an older version."""
 
 from dataclasses import dataclass
 

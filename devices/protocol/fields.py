@@ -152,7 +152,7 @@ class FieldPlan:
 
 
 @cache
-def plan_of(cls: type[Any]) -> tuple[FieldPlan, ...]:
+def plan_of(cls: Any) -> tuple[FieldPlan, ...]:
     """The wire fields of a message class, by key. Raises ValueError where two share a key."""
     plans = [
         FieldPlan(f.name, f.metadata["key"], f.metadata["form"], f.default is _NO_DEFAULT, f.default)

@@ -1,0 +1,1 @@
+"""The command, `loa`: the top of the house. It may import every room; nothing imports it."""
