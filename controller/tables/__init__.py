@@ -1,0 +1,30 @@
+"""The tables, one aggregate a file. Importing this package registers all of them with SQLModel.metadata."""
+
+from controller.tables.accounts import Account, ApiToken
+from controller.tables.areas import Area
+from controller.tables.broadcasts import Broadcast, BroadcastNode, OwedOrder
+from controller.tables.bulletins import Bulletin, Rendition
+from controller.tables.documents import StateDocument
+from controller.tables.nodes import Node, NodeState, Station
+from controller.tables.programmes import Programme
+from controller.tables.receipts import ReceiptRow
+from controller.tables.records import Deed, IdempotentReply
+
+__all__ = [
+    "Account",
+    "ApiToken",
+    "Area",
+    "Broadcast",
+    "BroadcastNode",
+    "Bulletin",
+    "Deed",
+    "IdempotentReply",
+    "Node",
+    "NodeState",
+    "OwedOrder",
+    "Programme",
+    "ReceiptRow",
+    "Rendition",
+    "StateDocument",
+    "Station",
+]

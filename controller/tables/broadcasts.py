@@ -1,0 +1,78 @@
+"""Broadcasts, what each node made of them, and the orders that are still owed."""
+
+from sqlalchemy import JSON, Column
+from sqlmodel import Field, SQLModel
+
+
+class Broadcast(SQLModel, table=True):
+    """One airing: what, where, when, at which precedence."""
+
+    id: str = Field(primary_key=True, max_length=32)
+    """Hex of the 16-byte id on the wire."""
+    programme: str | None = Field(default=None, foreign_key="programme.id", index=True)
+    slot: str | None = Field(default=None, index=True)
+    """programme id + local instant of the occurrence: planning the same slot twice finds the same broadcast."""
+    scheduled: bool
+    """Played from the timetable; otherwise by an order."""
+    title: str
+    area: str = Field(foreign_key="area.path", index=True)
+    target_areas: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    target_nodes: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    bulletins: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    renditions: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    """Digests in the order in which they are played."""
+    precedence: int = 1
+    kind: int = 1
+    interruption: int = 1
+    volume: int | None = None
+    start_at: int = Field(index=True)
+    duration_ms: int
+    expires_at: int
+    status: str = Field(default="planned", index=True)
+    """planned, issued, recalled, ended."""
+    stream_at: int | None = None
+    """When the shared streams of its renditions start."""
+    pace: int | None = None
+    """Their pace, bytes a second."""
+    replaces: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    created_by: str
+    created_at: int
+    recalled_by: str | None = None
+    recalled_at: int | None = None
+
+
+class BroadcastNode(SQLModel, table=True):
+    """Coverage: what one node of a broadcast's target has receipts for. Written from receipts alone."""
+
+    __tablename__ = "broadcast_node"
+
+    broadcast: str = Field(primary_key=True, foreign_key="broadcast.id")
+    node: str = Field(primary_key=True, foreign_key="node.id")
+    reached_at: int | None = None
+    ready_at: int | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    sounded_at: int | None = None
+    late_ms: int | None = None
+    outcome: str = "waiting"
+    """waiting, reached, ready, not_ready, started, finished, sounded, stopped, skipped, refused, unconfirmed."""
+    cause: int = 0
+
+
+class OwedOrder(SQLModel, table=True):
+    """A signed order that one node has not confirmed yet; sent again until it does, or until it expires."""
+
+    __tablename__ = "owed_order"
+
+    order: str = Field(primary_key=True, max_length=32)
+    node: str = Field(primary_key=True, foreign_key="node.id")
+    payload: bytes
+    action: int
+    precedence: int
+    subject: str | None = None
+    start_at: int
+    expires_at: int = Field(index=True)
+    issued_at: int
+    attempts: int = 0
+    next_at: int = Field(index=True)
+    confirmed_at: int | None = Field(default=None, index=True)

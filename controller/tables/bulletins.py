@@ -1,0 +1,43 @@
+"""Bulletins and their renditions."""
+
+from sqlalchemy import JSON, Column
+from sqlmodel import Field, SQLModel
+
+
+class Bulletin(SQLModel, table=True):
+    """Content: drafted, approved, and from then on locked."""
+
+    id: str = Field(primary_key=True, max_length=32)
+    area: str = Field(foreign_key="area.path", index=True)
+    title: str
+    status: str = "draft"
+    """draft, approved, withdrawn."""
+    content_hash: str
+    """SHA-256 over title and renditions; approval names it, so changed content cannot slip through."""
+    author: str
+    approved_by: str | None = None
+    approved_at: int | None = None
+    created_at: int
+    source_name: str = ""
+    """File name of the recording as it was given."""
+    renditions: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    """Digests, one a language; two bulletins may share one."""
+    note: str = ""
+    """What the import found worth saying, e.g. that only a part of the file plays."""
+
+
+class Rendition(SQLModel, table=True):
+    """A bulletin's encoded audio in one language; the file lies in the media folder under its digest."""
+
+    digest: str = Field(primary_key=True, max_length=64)
+    """Hex of the SHA-256 of its manifest."""
+    language: str = "vi"
+    length_bytes: int
+    duration_ms: int
+    loudness_centi_lufs: int
+    peak_centi_db: int
+    levelled_by: str = "loudness"
+    manifest: bytes
+    created_at: int
+    streamed_at: int | None = None
+    """When its shared stream last ended; none where it has not gone out yet."""
