@@ -34,6 +34,30 @@ PROBLEMS: dict[str, Words] = {
         "Dùng 1 đến 32 ký tự a-z, 0-9 và dấu gạch nối.",
         "Use 1 to 32 of a-z, 0-9 and hyphens.",
     ),
+    "storage_full": Words(
+        "Hết chỗ lưu: {field}",
+        "No room left to store {field}",
+        "Giải phóng bộ nhớ hoặc thay thẻ nhớ lớn hơn.",
+        "Free some space, or use a larger card.",
+    ),
+    "bad_storage_name": Words(
+        "Tên tệp lưu không hợp lệ: {value}",
+        "Not a name for something stored: {value}",
+        "Báo cho người bảo trì.",
+        "Tell the maintainer.",
+    ),
+    "already_running": Words(
+        "Một tiến trình khác đang dùng thư mục {folder}",
+        "Another process is using the folder {folder}",
+        "Dừng tiến trình kia, hoặc chọn thư mục dữ liệu khác.",
+        "Stop the other process, or choose another data folder.",
+    ),
+    "speaker_unavailable": Words(
+        "Không mở được loa: {reason}",
+        "The speaker cannot be opened: {reason}",
+        "Kiểm tra cạc âm thanh và dây nối.",
+        "Check the sound card and its wiring.",
+    ),
     "extra_missing": Words(
         "`loa {field}` cần gói {package}",
         "`loa {field}` needs the package {package}",
