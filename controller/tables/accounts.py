@@ -24,6 +24,8 @@ class ApiToken(SQLModel, table=True):
     token_hash: str = Field(primary_key=True, max_length=64)
     account: str = Field(foreign_key="account.name", index=True)
     name: str = ""
+    session: bool = False
+    """Made by signing in at the page, and carried by a cookie; it needs a CSRF token for every change."""
     created_at: int
     expires_at: int
     last_used_at: int | None = None
