@@ -78,7 +78,7 @@ def decode(body: bytes) -> Message:
     number = raw.get(KEY_TYPE)
     if type(number) is not int or number not in CLASSES:
         raise Malformed(f"message type {str(number)[:20]}")
-    return from_map(CLASSES[MessageType(number)], raw)
+    return from_map(CLASSES[MessageType(number)], raw, header=True)
 
 
 def seal(message: Message, key: SigningKey) -> bytes:
@@ -91,9 +91,9 @@ def seal_with(message: Message, keys: Sequence[SigningKey]) -> bytes:
     return cose.sign(encode(message), keys)
 
 
-def open_sealed(payload: bytes) -> Sealed:
+def open_sealed(payload: bytes, *, max_bytes: int = MAX_MESSAGE_BYTES) -> Sealed:
     """Read a signed message; its signatures are still to be checked. Raises Malformed."""
-    signed = cose.read(payload, max_bytes=MAX_MESSAGE_BYTES)
+    signed = cose.read(payload, max_bytes=max_bytes)
     return Sealed(decode(signed.payload), signed.signatures)
 
 

@@ -7,7 +7,6 @@ critical keys; a reader ignores keys it does not know unless they are listed the
 import dataclasses
 from collections.abc import Callable
 from enum import IntEnum
-from functools import cache
 from typing import Any, Protocol, TypeVar, cast
 
 from devices.protocol.refusal import Malformed
@@ -130,7 +129,7 @@ def many(form: Form, most: int) -> Form:
 
 def nested(cls: type[Any]) -> Form:
     """A map with the fields of another dataclass."""
-    return _Form(f"map: {cls.__name__}", lambda value: to_map(value), lambda raw: from_map(cls, raw))
+    return _Form(f"map: {cls.__name__}", to_map, lambda raw: from_map(cls, raw))
 
 
 def wire(key: int, form: Form, *, default: Any = _NO_DEFAULT) -> Any:
@@ -151,9 +150,18 @@ class FieldPlan:
     default: object
 
 
-@cache
 def plan_of(cls: Any) -> tuple[FieldPlan, ...]:
     """The wire fields of a message class, by key. Raises ValueError where two share a key."""
+    found = _PLANS.get(cls)
+    if found is None:
+        found = _PLANS[cls] = _make_plan(cls)
+    return found
+
+
+_PLANS: dict[Any, tuple["FieldPlan", ...]] = {}
+
+
+def _make_plan(cls: Any) -> tuple[FieldPlan, ...]:
     plans = [
         FieldPlan(f.name, f.metadata["key"], f.metadata["form"], f.default is _NO_DEFAULT, f.default)
         for f in dataclasses.fields(cls)
@@ -175,12 +183,12 @@ def to_map(value: object) -> dict[int, object]:
     return result
 
 
-def from_map(cls: type[T], raw: object) -> T:
-    """Read a dataclass from its wire map. Raises Malformed."""
+def from_map(cls: type[T], raw: object, *, header: bool = False) -> T:
+    """Read a dataclass from its wire map. Only a whole message has the `header` keys 0 to 2. Raises Malformed."""
     if not isinstance(raw, dict):
         raise Malformed(f"{cls.__name__} is not a map")
     found: dict[str, Any] = {}
-    known = {KEY_TYPE, KEY_VERSION, KEY_CRITICAL}
+    known = {KEY_TYPE, KEY_VERSION, KEY_CRITICAL} if header else set()
     for plan in plan_of(cls):
         known.add(plan.key)
         if plan.key in raw:
@@ -190,7 +198,8 @@ def from_map(cls: type[T], raw: object) -> T:
                 raise Malformed(f"{cls.__name__}.{plan.name}: {error.detail}") from error
         elif plan.required:
             raise Malformed(f"{cls.__name__}.{plan.name} is missing")
-    _check_critical(cls, raw, known)
+    if header:
+        _check_critical(cls, raw, known)
     return cls(**found)
 
 

@@ -103,7 +103,7 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class TimeRequest:
-    """The first of four timestamps. The nonce makes the reply fresh, so it also answers the challenge of a node without time."""
+    """The first of four timestamps. Its nonce makes the reply fresh, which also serves a node without any time."""
 
     node: NodeId = wire(3, common.node())
     nonce: bytes = wire(4, blob(16))

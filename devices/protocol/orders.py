@@ -11,6 +11,9 @@ from loa.names import AreaPath
 from loa.precedence import Interruption, Kind, Precedence
 from loa.units import DurationMs, Id16, InstantMs, NodeId, Percent
 
+MAX_ORDER_BYTES = 16 * 1024
+LONGEST_ORDER_MS = 31 * 86_400_000
+
 
 class OrderAction(IntEnum):
     """What an order asks for."""
@@ -61,6 +64,8 @@ class Order:
             raise Malformed("an order names either areas or nodes")
         if self.expires_at <= self.start_at:
             raise Malformed("an order expires after its start")
+        if self.expires_at > self.issued_at + LONGEST_ORDER_MS:
+            raise Malformed("an order lasts at most 31 days from its issue")
         if self.action is OrderAction.PLAY and not (self.renditions or self.siren):
             raise Malformed("an order to play names nothing to play")
         if self.action is OrderAction.STOP and self.subject is None:
@@ -69,5 +74,7 @@ class Order:
             raise Malformed("an order for volume gives none")
         if self.volume is not None and self.volume > 100:
             raise Malformed("volume is 0 to 100")
+        if self.siren and self.precedence is not Precedence.EMERGENCY:
+            raise Malformed("a siren sounds only in an emergency")
         if self.repeats == 0 and self.precedence is not Precedence.EMERGENCY:
             raise Malformed("only an emergency repeats without end")

@@ -43,3 +43,7 @@ class Malformed(WireRefusal):
 
     def __init__(self, detail: str) -> None:
         super().__init__(RefusalReason.MALFORMED, detail)
+
+
+class Repeat(Exception):
+    """Our own bytes once more: nothing to do, and nothing to count. Not a WireRefusal on purpose."""
