@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loa.errors import LoaError
+from loa.problems_api import API_PROBLEMS
 
 Language = Literal["vi", "en"]
 
@@ -64,8 +65,33 @@ PROBLEMS: dict[str, Words] = {
         "Cài loa[{extra}].",
         "Install loa[{extra}].",
     ),
+    "bad_broker": Words(
+        "Không hiểu địa chỉ broker: {value}",
+        "Not a broker: {value}",
+        "Dùng auto, mosquitto, amqtt hoặc mqtt://máy:cổng.",
+        "Use auto, mosquitto, amqtt or mqtt://host:port.",
+    ),
+    "broker_missing": Words(
+        "Chưa cài {value} trên máy này",
+        "{value} is not installed on this machine",
+        "Cài mosquitto, hoặc chạy với --broker amqtt.",
+        "Install mosquitto, or run with --broker amqtt.",
+    ),
+    "broker_unreachable": Words(
+        "Không khởi động được broker: {reason}",
+        "The broker did not start: {reason}",
+        "Chọn cổng khác hoặc xem nhật ký của broker trong thư mục dữ liệu.",
+        "Choose another port, or look at the broker's log in the data folder.",
+    ),
+    "insecure_broker": Words(
+        "Broker {value} mở cho mọi máy mà không cần mật khẩu",
+        "The broker {value} lets anybody in from other machines",
+        "Đặt tên và mật khẩu cho broker, hoặc chạy với --insecure-broker nếu mạng đã được bảo vệ.",
+        "Give the broker a name and password, or run with --insecure-broker where the network is protected.",
+    ),
 }
 """One row a code, sorted by where it arises. Every code raised anywhere has a row; a test checks it."""
+PROBLEMS |= {code: Words(*row) for code, row in API_PROBLEMS.items()}
 
 _UNKNOWN = Words("Lỗi: {code}", "Error: {code}", "Báo cho người bảo trì.", "Tell the maintainer.")
 
