@@ -1,0 +1,231 @@
+"""Every error as an RFC 9457 problem document: one table from code to status, one form, two languages."""
+
+import logging
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException as RoutingError
+
+from loa.errors import Fault, LoaError, OperatorNeeded, Refused
+from loa.problems import Language, explain
+
+_log = logging.getLogger("loa.api")
+
+STATUS: dict[str, int] = {
+    "auth_required": 401,
+    "bad_credentials": 401,
+    "csrf": 403,
+    "not_found": 404,
+    "no_such_route": 404,
+    "method_not_allowed": 405,
+    "second_person_required": 409,
+    "content_changed": 409,
+    "idempotency_conflict": 409,
+    "idempotency_unknown": 409,
+    "account_exists": 409,
+    "already_exists": 409,
+    "area_exists": 409,
+    "node_exists": 409,
+    "station_exists": 409,
+    "not_approved": 409,
+    "withdrawn": 409,
+    "already_recalled": 409,
+    "import_over": 409,
+    "wrong_state": 409,
+    "too_large": 413,
+    "playlist_forbidden": 415,
+    "container_forbidden": 415,
+    "archive_forbidden": 415,
+    "drm_protected": 415,
+    "bad_json": 400,
+    "bad_form": 400,
+    "bad_range": 416,
+    "rate_limited": 429,
+    "internal": 500,
+    "busy": 503,
+    "centre_full": 507,
+    "storage_full": 507,
+}
+"""Codes that are not here follow their branch: refused 422, an operator must act 503, a fault 500."""
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details, with what is needed to act on them."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {
+        "type": "/problems/volume_range",
+        "title": "A volume is a whole number from 0 to 100",
+        "status": 422,
+        "code": "volume_range",
+        "detail": "volume_range field=volume limit=0 to 100",
+        "field": "volume",
+        "limit": "0 to 100",
+        "remedy": "Choose a number from 0 to 100.",
+    }})  # fmt: skip
+
+    type: str = Field(description="/problems/ and the code")
+    title: str = Field(description="What is wrong, in the language asked for (Accept-Language: vi, en)")
+    status: int
+    code: str = Field(description="Stable; what programs should look at")
+    detail: str = Field(description="The code with its values, for a log")
+    field: str | None = Field(default=None, description="The input at fault, dotted")
+    limit: str | int | float | None = Field(default=None, description="The bound that was crossed")
+    remedy: str = Field(description="What to do about it, in the language asked for")
+
+
+def status_of(error: LoaError) -> int:
+    """The HTTP status of an error."""
+    known = STATUS.get(error.code)
+    if known is not None:
+        return known
+    return 422 if isinstance(error, Refused) else 503 if isinstance(error, OperatorNeeded) else 500
+
+
+_ACCEPT = re.compile(r"\s*([a-zA-Z*]{1,8})(?:-[a-zA-Z0-9-]*)?\s*(?:;\s*q=([0-9.]{1,5}))?\s*\Z")
+
+
+def language_of(accept: str | None) -> Language:
+    """Vietnamese unless English is preferred."""
+    best: tuple[float, Language] = (0.0, "vi")
+    for part in (accept or "")[:500].split(","):
+        found = _ACCEPT.match(part)
+        if found is None or found[1].lower() not in ("vi", "en"):
+            continue
+        try:
+            weight = float(found[2]) if found[2] else 1.0
+        except ValueError:
+            continue
+        if weight > best[0]:
+            best = (weight, "en" if found[1].lower() == "en" else "vi")
+    return best[1]
+
+
+def problem_of(error: LoaError, language: Language) -> Problem:
+    """The problem document of an error."""
+    words = explain(error, language)
+    return Problem(
+        type=f"/problems/{error.code}",
+        title=words.title,
+        status=status_of(error),
+        code=error.code,
+        detail=str(error)[:1000],
+        field=error.field,
+        limit=error.limit,
+        remedy=words.remedy,
+    )
+
+
+def problem_response(error: LoaError, accept_language: str | None) -> JSONResponse:
+    """An error as it goes over HTTP."""
+    language = language_of(accept_language)
+    problem = problem_of(error, language)
+    headers = {"Content-Language": language, "Vary": "Accept-Language", "Cache-Control": "no-store"}
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="loa"'
+    if error.code == "rate_limited":
+        headers["Retry-After"] = str(error.values.get("wait_s", 1))
+    if error.code == "method_not_allowed":
+        headers["Allow"] = str(error.limit)
+    return JSONResponse(
+        problem.model_dump(), status_code=problem.status, headers=headers, media_type="application/problem+json"
+    )
+
+
+def refusal_of(errors: Sequence[Any]) -> Refused:
+    """The first of FastAPI's validation errors in our own words."""
+    first: Mapping[str, Any] = errors[0] if errors else {"type": "unknown", "loc": (), "msg": ""}
+    kind, context = str(first["type"]), first.get("ctx") or {}
+    path = [str(part) for part in first["loc"]]
+    if path and path[0] in ("body", "query", "path", "header", "cookie"):
+        path = path[1:]
+    field = ".".join(path)[:200] or "body"
+    own = context.get("error")
+    if isinstance(own, LoaError) and isinstance(own, Refused):
+        return Refused(own.code, field=own.field or field, limit=own.limit, **own.values)
+    if kind == "json_invalid":
+        return Refused("bad_json", field="body")
+    if kind == "extra_forbidden":
+        return Refused("unknown_field", field=field)
+    if kind == "missing":
+        return Refused("field_required", field=field)
+    if kind == "timezone_aware":
+        return Refused("timezone_required", field=field, limit="RFC 3339 with a zone")
+    if path and path[-1] == "volume":
+        return Refused("volume_range", field=field, limit="0 to 100")
+    bounds = [f"{name} {context[name]}" for name in sorted(context) if isinstance(context[name], str | int | float)]
+    return Refused("bad_value", field=field, limit="; ".join(bounds) or kind, reason=str(first.get("msg", ""))[:200])
+
+
+def _accept(request: Request) -> str | None:
+    return request.headers.get("accept-language")
+
+
+async def _on_loa_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, LoaError)
+    if status_of(error) >= 500:
+        _log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+    return problem_response(error, _accept(request))
+
+
+async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return problem_response(refusal_of(error.errors()), _accept(request))
+
+
+async def _on_routing_error(request: Request, error: Exception) -> JSONResponse:
+    """Starlette's own 404, 405 and bad forms; also what was raised of ours while a body was being read."""
+    assert isinstance(error, RoutingError)
+    cause = error.__cause__
+    if isinstance(cause, LoaError):
+        return problem_response(cause, _accept(request))
+    path = request.url.path[:200]
+    if error.status_code == 404:
+        ours: LoaError = Refused("no_such_route", field="path", value=path)
+    elif error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        ours = Refused("method_not_allowed", field="method", limit=allowed, value=request.method)
+    elif error.status_code == 413:
+        ours = Refused("too_large", field="body", limit=str(error.detail)[:100])
+    elif "form-data" in request.headers.get("content-type", ""):
+        ours = Refused("bad_form", field="body")
+    else:
+        ours = Refused("bad_json", field="body")
+    return problem_response(ours, _accept(request))
+
+
+def internal_problem(error: Exception, method: str, path: str, accept_language: str | None) -> JSONResponse:
+    """A 500 that tells nothing but a number, under which the log holds the rest."""
+    if isinstance(error, OSError) and error.errno in (28, 122):
+        full = Fault("centre_full", field="disk")
+        _log.error("%s %s: the disk is full", method, path)
+        return problem_response(full, accept_language)
+    number = uuid.uuid4().hex[:12]
+    _log.error("%s %s failed [%s]", method, path, number, exc_info=error)
+    return problem_response(Fault("internal", value=number), accept_language)
+
+
+def install(app: FastAPI) -> None:
+    """Give an app these answers to what goes wrong."""
+    app.add_exception_handler(LoaError, _on_loa_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(RoutingError, _on_routing_error)
+
+
+def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's `responses` for a route that may answer with these codes."""
+    by_status: dict[int, list[str]] = {}
+    for code in ("auth_required", "rate_limited", *codes):
+        by_status.setdefault(STATUS.get(code, 422), []).append(code)
+    return {
+        status: {
+            "description": ", ".join(f"`{code}`" for code in found),
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, found in sorted(by_status.items())
+    }
