@@ -89,6 +89,12 @@ PROBLEMS: dict[str, Words] = {
         "Đặt tên và mật khẩu cho broker, hoặc chạy với --insecure-broker nếu mạng đã được bảo vệ.",
         "Give the broker a name and password, or run with --insecure-broker where the network is protected.",
     ),
+    "bad_config": Words(
+        "Cấu hình sai ở {field}: {limit}",
+        "The setting {field} is wrong: {limit}",
+        "Sửa loa.toml, biến LOA_… hoặc tuỳ chọn dòng lệnh.",
+        "Change loa.toml, the LOA_… variable or the option.",
+    ),
 }
 """One row a code, sorted by where it arises. Every code raised anywhere has a row; a test checks it."""
 PROBLEMS |= {code: Words(*row) for code, row in API_PROBLEMS.items()}

@@ -1,0 +1,91 @@
+"""What a centre is told from outside: the command line wins over LOA_* in the environment, that over the file.
+
+The file is ``loa.toml`` in the data folder, or the one that LOA_CONFIG names.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from loa.errors import Refused
+from loa.names import AreaPath
+
+DEFAULT_FOLDER = Path("loa-data")
+DEFAULT_PROVINCE = "quang-ninh"
+
+
+class CentreConfig(BaseSettings):
+    """All settings of a centre. Times are in the unit that the name ends with."""
+
+    model_config = SettingsConfigDict(env_prefix="LOA_", extra="forbid", frozen=True)
+
+    data: Path = DEFAULT_FOLDER
+    """Folder of database, media, keys, the broker's log. One process at a time."""
+    database: str = ""
+    """SQLAlchemy URL; SQLite in the data folder where empty."""
+    broker: str = "auto"
+    """auto, mosquitto, amqtt, or a URL: mqtt://host:port, mqtts://user:password@host:port."""
+    broker_bind: str = "127.0.0.1"
+    """Where an embedded broker listens."""
+    broker_port: int = Field(default=1883, ge=0, le=65535)
+    """Of an embedded broker; 0 takes any free one."""
+    insecure_broker: bool = False
+    """Let a broker be reached from other machines without a password."""
+    bind: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    province: str = DEFAULT_PROVINCE
+    """Code of the widest area; counts at the first start."""
+    province_name: str = ""
+    """As people write it; the code where empty."""
+    health_interval_s: int = Field(default=60, ge=1, le=3600)
+
+    @field_validator("province")
+    @classmethod
+    def _one_code(cls, value: str) -> str:
+        path = AreaPath(value)
+        if path.parent is not None:
+            raise ValueError("a province's code has no /")
+        return str(path)
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.data / 'loa.db'}"
+
+    @property
+    def keys_folder(self) -> Path:
+        return self.data / "keys"
+
+    @property
+    def media_folder(self) -> Path:
+        return self.data / "media"
+
+    @property
+    def broker_folder(self) -> Path:
+        return self.data / "broker"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings
+        given = init_settings().get("data") or os.environ.get("LOA_DATA") or DEFAULT_FOLDER
+        path = Path(os.environ.get("LOA_CONFIG") or Path(given) / "loa.toml")
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+
+
+def load_config(**given: Any) -> CentreConfig:
+    """Read the settings; those that are None were not given. Raises Refused(bad_config), naming the setting."""
+    try:
+        return CentreConfig(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "config"
+        raise Refused("bad_config", field=name, limit=str(first["msg"])[:120]) from error
