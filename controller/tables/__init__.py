@@ -6,6 +6,7 @@ from controller.tables.broadcasts import Broadcast, BroadcastNode, OwedOrder
 from controller.tables.bulletins import Bulletin, Rendition
 from controller.tables.documents import StateDocument
 from controller.tables.nodes import Node, NodeState, Station
+from controller.tables.plans import PlanMark
 from controller.tables.programmes import Programme
 from controller.tables.receipts import ReceiptRow
 from controller.tables.records import Deed, IdempotentReply
@@ -22,6 +23,7 @@ __all__ = [
     "Node",
     "NodeState",
     "OwedOrder",
+    "PlanMark",
     "Programme",
     "ReceiptRow",
     "Rendition",

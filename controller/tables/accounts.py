@@ -1,5 +1,6 @@
 """People's accounts and API tokens."""
 
+from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
 
@@ -12,7 +13,7 @@ class Account(SQLModel, table=True):
     """Argon2id, PHC string."""
     one_time: bool = False
     """The password was printed once and should be changed at the first sign-in."""
-    created_at: int
+    created_at: int = Field(sa_type=BigInteger)
     """Instant, ms. All instants in these tables are InstantMs (UTC)."""
 
 
@@ -26,6 +27,6 @@ class ApiToken(SQLModel, table=True):
     name: str = ""
     session: bool = False
     """Made by signing in at the page, and carried by a cookie; it needs a CSRF token for every change."""
-    created_at: int
-    expires_at: int
-    last_used_at: int | None = None
+    created_at: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(sa_type=BigInteger)
+    last_used_at: int | None = Field(default=None, sa_type=BigInteger)

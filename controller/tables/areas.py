@@ -1,5 +1,6 @@
 """Areas: province, communes, villages."""
 
+from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
 
@@ -12,4 +13,4 @@ class Area(SQLModel, table=True):
     """As people write it: Cô Tô."""
     kind: str = ""
     """tỉnh, phường, xã, đặc khu, thôn, bản, khu."""
-    created_at: int
+    created_at: int = Field(sa_type=BigInteger)

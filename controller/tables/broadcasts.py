@@ -1,6 +1,6 @@
 """Broadcasts, what each node made of them, and the orders that are still owed."""
 
-from sqlalchemy import JSON, Column
+from sqlalchemy import JSON, BigInteger, Column
 from sqlmodel import Field, SQLModel
 
 
@@ -25,20 +25,21 @@ class Broadcast(SQLModel, table=True):
     kind: int = 1
     interruption: int = 1
     volume: int | None = None
-    start_at: int = Field(index=True)
-    duration_ms: int
-    expires_at: int
+    start_at: int = Field(index=True, sa_type=BigInteger)
+    duration_ms: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(sa_type=BigInteger)
     status: str = Field(default="planned", index=True)
-    """planned, issued, recalled, ended."""
-    stream_at: int | None = None
-    """When the shared streams of its renditions start."""
-    pace: int | None = None
-    """Their pace, bytes a second."""
+    """planned, issued, recalled, ended; withdrawn (its programme changed), crowded_out (no room among others)."""
+    wanted_at: int | None = Field(default=None, sa_type=BigInteger)
+    """What its programme asked for, where it was moved so as not to overlap another of its precedence."""
+    repeats: int = 1
+    note: str = ""
+    """Why it was moved or has no place, with the broadcast in its way."""
     replaces: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     created_by: str
-    created_at: int
+    created_at: int = Field(sa_type=BigInteger)
     recalled_by: str | None = None
-    recalled_at: int | None = None
+    recalled_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class BroadcastNode(SQLModel, table=True):
@@ -48,12 +49,12 @@ class BroadcastNode(SQLModel, table=True):
 
     broadcast: str = Field(primary_key=True, foreign_key="broadcast.id")
     node: str = Field(primary_key=True, foreign_key="node.id")
-    reached_at: int | None = None
-    ready_at: int | None = None
-    started_at: int | None = None
-    finished_at: int | None = None
-    sounded_at: int | None = None
-    late_ms: int | None = None
+    reached_at: int | None = Field(default=None, sa_type=BigInteger)
+    ready_at: int | None = Field(default=None, sa_type=BigInteger)
+    started_at: int | None = Field(default=None, sa_type=BigInteger)
+    finished_at: int | None = Field(default=None, sa_type=BigInteger)
+    sounded_at: int | None = Field(default=None, sa_type=BigInteger)
+    late_ms: int | None = Field(default=None, sa_type=BigInteger)
     outcome: str = "waiting"
     """waiting, reached, ready, not_ready, started, finished, sounded, stopped, skipped, refused, unconfirmed."""
     cause: int = 0
@@ -70,9 +71,9 @@ class OwedOrder(SQLModel, table=True):
     action: int
     precedence: int
     subject: str | None = None
-    start_at: int
-    expires_at: int = Field(index=True)
-    issued_at: int
+    start_at: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(index=True, sa_type=BigInteger)
+    issued_at: int = Field(sa_type=BigInteger)
     attempts: int = 0
-    next_at: int = Field(index=True)
-    confirmed_at: int | None = Field(default=None, index=True)
+    next_at: int = Field(index=True, sa_type=BigInteger)
+    confirmed_at: int | None = Field(default=None, index=True, sa_type=BigInteger)

@@ -1,6 +1,6 @@
 """Bulletins and their renditions."""
 
-from sqlalchemy import JSON, Column
+from sqlalchemy import JSON, BigInteger, Column
 from sqlmodel import Field, SQLModel
 
 
@@ -16,8 +16,8 @@ class Bulletin(SQLModel, table=True):
     """SHA-256 over title and renditions; approval names it, so changed content cannot slip through."""
     author: str
     approved_by: str | None = None
-    approved_at: int | None = None
-    created_at: int
+    approved_at: int | None = Field(default=None, sa_type=BigInteger)
+    created_at: int = Field(sa_type=BigInteger)
     source_name: str = ""
     """File name of the recording as it was given."""
     renditions: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
@@ -32,12 +32,16 @@ class Rendition(SQLModel, table=True):
     digest: str = Field(primary_key=True, max_length=64)
     """Hex of the SHA-256 of its manifest."""
     language: str = "vi"
-    length_bytes: int
-    duration_ms: int
+    length_bytes: int = Field(sa_type=BigInteger)
+    duration_ms: int = Field(sa_type=BigInteger)
     loudness_centi_lufs: int
     peak_centi_db: int
     levelled_by: str = "loudness"
     manifest: bytes
-    created_at: int
-    streamed_at: int | None = None
+    created_at: int = Field(sa_type=BigInteger)
+    stream_at: int | None = Field(default=None, index=True, sa_type=BigInteger)
+    """When its shared stream starts; none until a broadcast needs it."""
+    pace: int | None = Field(default=None, sa_type=BigInteger)
+    """Of that stream, bytes a second."""
+    streamed_at: int | None = Field(default=None, sa_type=BigInteger)
     """When its shared stream last ended; none where it has not gone out yet."""

@@ -1,5 +1,6 @@
 """State documents as they were last signed."""
 
+from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
 
@@ -11,8 +12,8 @@ class StateDocument(SQLModel, table=True):
     area: str = Field(primary_key=True, foreign_key="area.path")
     channel: str = Field(primary_key=True, max_length=16)
     """timetable, settings, trust (devices.protocol.topics.AreaChannel)."""
-    version: int
-    issued_at: int
+    version: int = Field(sa_type=BigInteger)
+    issued_at: int = Field(sa_type=BigInteger)
     payload: bytes
     body_hash: str
     """SHA-256 of the content without version and instant: an unchanged document is not issued anew."""

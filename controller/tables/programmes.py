@@ -1,6 +1,6 @@
 """Programmes: recurring slots."""
 
-from sqlalchemy import JSON, Column
+from sqlalchemy import JSON, BigInteger, Column
 from sqlmodel import Field, SQLModel
 
 
@@ -24,6 +24,6 @@ class Programme(SQLModel, table=True):
     precedence: int = 1
     interruption: int = 1
     volume: int | None = None
-    stopped_at: int | None = None
+    stopped_at: int | None = Field(default=None, sa_type=BigInteger)
     created_by: str
-    created_at: int
+    created_at: int = Field(sa_type=BigInteger)

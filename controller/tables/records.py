@@ -1,5 +1,6 @@
 """Who did what, and replies kept so that a repeated request is answered, not done, twice."""
 
+from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
 
@@ -7,7 +8,7 @@ class Deed(SQLModel, table=True):
     """Something a person or the controller did that made or could make sound."""
 
     id: int | None = Field(default=None, primary_key=True)
-    at: int = Field(index=True)
+    at: int = Field(index=True, sa_type=BigInteger)
     account: str
     verb: str
     """draft, approve, plan, issue, recall, stop, enrol, place, volume, …"""
@@ -26,4 +27,4 @@ class IdempotentReply(SQLModel, table=True):
     request_hash: str
     status: int
     body: bytes
-    created_at: int = Field(index=True)
+    created_at: int = Field(index=True, sa_type=BigInteger)
