@@ -5,7 +5,7 @@ from enum import IntEnum
 
 from devices.protocol import common
 from devices.protocol.fields import blob, choice, flag, many, nested, sint, uint, wire
-from devices.protocol.refusal import RefusalReason
+from devices.protocol.refusal import Malformed, RefusalReason
 from loa.names import AreaPath
 from loa.precedence import Precedence
 from loa.units import ByteCount, Digest, DurationMs, Id16, InstantMs, NodeId, Percent
@@ -60,6 +60,14 @@ class ReceiptCause(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NumberRange:
+    """A span of receipt numbers."""
+
+    first: int = wire(1, uint())
+    count: int = wire(2, uint(32))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Receipt:
     """One entry of a node's journal. (node, epoch, number) names it for ever."""
 
@@ -87,6 +95,12 @@ class Receipt:
     count: int = wire(16, uint(32), default=0)
     repeat: int = wire(17, uint(16), default=0)
     """Which repeat, from 0."""
+    dropped: tuple[NumberRange, ...] = wire(18, many(nested(NumberRange), 64), default=())
+    """JOURNAL_DROPPED: the numbers that are gone, so that the controller does not wait for them."""
+
+    def __post_init__(self) -> None:
+        if self.number < 1:
+            raise Malformed("receipts are numbered from 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +161,12 @@ class Health:
     acknowledged: int = wire(22, uint(), default=0)
     muted: bool = wire(23, flag(), default=False)
     """The speaker cannot sound (no device, station lost)."""
+    first_number: int = wire(24, uint(), default=0)
+    """Of the oldest receipt in the journal; 0 where it is empty."""
+
+    def __post_init__(self) -> None:
+        if self.volume > 100:
+            raise Malformed("volume is 0 to 100")
 
 
 class PresenceState(IntEnum):
