@@ -103,6 +103,27 @@ def make_rendition(sound: Pcm, *, chime: bool = False) -> RenditionFile:
 
 def _import_file(path: Path, options: ImportOptions, progress: Progress, cancelled: Cancelled) -> ImportedAudio:
     steps = _Steps(progress, cancelled)
+    opened, plan, partial = _read_through(path, options, steps)
+    rendition = render(opened, plan, _surroundings(options.chime), steps.at)
+    progress(1.0, "checking")
+    return ImportedAudio(
+        rendition=rendition,
+        source=_source(opened, opened.form, plan, partial),
+        trimmed_head_ms=DurationMs(plan.start * 1000 // RATE),
+        trimmed_tail_ms=DurationMs(max(0, plan.frames - plan.end) * 1000 // RATE),
+    )
+
+
+def check_plays(recording: Path, options: ImportOptions | None = None) -> tuple[RecordingFile, Survey]:
+    """Read all of a recording without making a rendition of it. Blocks. Raises as `import_recording` does."""
+    options = options or ImportOptions()
+    check_name(options.name if options.name is not None else recording.name)
+    opened, plan, _ = _read_through(recording, options, _Steps(lambda _done, _stage: None, lambda: False))
+    return opened, plan
+
+
+def _read_through(path: Path, options: ImportOptions, steps: "_Steps") -> tuple[RecordingFile, Survey, bool]:
+    """Open and survey; whether only a part plays."""
     with path.open("rb") as file:
         sniffed = sniff(file, max_bytes=options.max_bytes)
     opened = RecordingFile(path, sniffed.form, max_duration_ms=options.max_duration_ms)
@@ -119,14 +140,7 @@ def _import_file(path: Path, options: ImportOptions, progress: Progress, cancell
             claimed_s=round(claimed_ms / 1000, 1),
             why="damaged or cut off",
         )
-    rendition = render(opened, plan, _surroundings(options.chime), steps.at)
-    progress(1.0, "checking")
-    return ImportedAudio(
-        rendition=rendition,
-        source=_source(opened, sniffed.form, plan, partial),
-        trimmed_head_ms=DurationMs(plan.start * 1000 // RATE),
-        trimmed_tail_ms=DurationMs(max(0, plan.frames - plan.end) * 1000 // RATE),
-    )
+    return opened, plan, partial
 
 
 def _source(opened: RecordingFile, form: SoundForm, plan: Survey, partial: bool) -> Source:
