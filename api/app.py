@@ -1,0 +1,130 @@
+"""The HTTP face of a centre: everything under /api/v1, live events, the first page."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api import problems
+from api.events import EventBoard
+from api.gate import ApiLimits, Gate, Throttle
+from api.idempotency import OneAtATime
+from api.imports import Imports
+from api.metrics import Gauges
+from api.routes import areas, broadcasts, bulletins, events, health, nodes, page, programmes, session
+from controller import accounts
+from controller.accounts import Caller
+
+if TYPE_CHECKING:
+    from controller.centre import Centre
+
+_log = logging.getLogger("loa.api")
+
+DESCRIPTION = """\
+Decide what every village loudspeaker says and when, and see what was heard.
+
+* Instants are RFC 3339 with a zone; lengths of time are milliseconds in fields that end with `_ms`; ids are hex.
+* Errors are RFC 9457 problem documents with a stable `code`, the `field`, the `limit` and the `remedy`, in Vietnamese
+  or English by Accept-Language.
+* Whatever makes sound takes an `Idempotency-Key`: the same request sent again with it is answered, not done, twice.
+* Lists come in pages: give `next_cursor` as `cursor` to go on.
+"""
+TAGS = [
+    {"name": "accounts", "description": "Signing in, passwords, API tokens"},
+    {"name": "areas", "description": "Province, communes, villages"},
+    {"name": "nodes", "description": "Loudspeakers and stations"},
+    {"name": "bulletins", "description": "Content: recordings, their import, approval, sound"},
+    {"name": "programmes", "description": "Recurring slots and the timetable they make"},
+    {"name": "broadcasts", "description": "Airings, recall, coverage, receipts"},
+    {"name": "live", "description": "Events as they happen"},
+    {"name": "running", "description": "For those who run the server"},
+]
+
+
+def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
+    """The app of a centre that has been started. Events flow while the app's lifespan runs."""
+    limits = limits or ApiLimits()
+    board = EventBoard(centre.clock, centre.entropy(6).hex())
+    throttle = Throttle()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        feed = asyncio.create_task(_feed(centre, board), name="api-events")
+        try:
+            yield
+        finally:
+            board.close()
+            await imports.close()
+            feed.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await feed
+
+    app = FastAPI(
+        title="Loa",
+        version=version("loa"),
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    imports = Imports(centre, limits.imports_at_once)
+    app.state.centre, app.state.limits, app.state.throttle = centre, limits, throttle
+    app.state.board, app.state.pending, app.state.imports = board, OneAtATime(), imports
+    app.state.gauges = Gauges(centre, board)
+    problems.install(app)
+    for part in (session, areas, nodes, bulletins, programmes, broadcasts, events, health, page):
+        app.include_router(part.router)
+    app.add_middleware(Gate, lookup=_lookup_in(centre), limits=limits, throttle=throttle)
+    _describe(app)
+    return app
+
+
+def _lookup_in(centre: "Centre") -> Any:
+    async def lookup(secret: str) -> Caller:
+        caller = await centre.reading(lambda db: accounts.caller_of(db, centre, secret))
+        if caller.use_is_old:
+            await centre.unit_of_work(lambda db: accounts.note_use(db, centre, caller.token_hash))
+        return caller
+
+    return lookup
+
+
+async def _feed(centre: "Centre", board: EventBoard) -> None:
+    """Carry the centre's events to the board for as long as the app runs."""
+    with centre.events.subscribed() as subscription:
+        async for change in subscription:
+            board.tell(change.kind, {"id": change.id, **change.data})
+
+
+def _describe(app: FastAPI) -> None:
+    """OpenAPI with the problem document as the form of every refusal."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(
+                title=app.title, version=app.version, description=DESCRIPTION, tags=TAGS, routes=app.routes
+            )
+            components = schema.setdefault("components", {}).setdefault("schemas", {})
+            components["Problem"] = problems.Problem.model_json_schema()
+            for unused in ("HTTPValidationError", "ValidationError"):
+                components.pop(unused, None)
+            for path in schema["paths"].values():
+                for operation in path.values():
+                    _refusals(operation["responses"])
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _refusals(responses: dict[str, Any]) -> None:
+    form = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for status, words in (("422", "something asked for is not valid"), ("500", "`internal`")):
+        if status not in responses or "HTTPValidationError" in str(responses[status]):
+            responses[status] = {"description": words, "content": form}

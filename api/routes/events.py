@@ -1,0 +1,40 @@
+"""Server-sent events: what changes, as it changes."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import StreamingResponse
+
+from api.asking import Asker
+from api.events import EventBoard
+from api.problems import documented
+
+router = APIRouter(prefix="/api/v1", tags=["live"])
+
+
+@router.get(
+    "/events",
+    operation_id="listen",
+    response_class=StreamingResponse,
+    responses={
+        **documented(),
+        200: {
+            "description": "An endless text/event-stream of node, broadcast, bulletin, programme, coverage and air events, "
+            "each with `id` in its data. `resync`: events were missed, read the lists again.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+    },
+)
+async def listen(
+    request: Request,
+    caller: Asker,
+    last_event_id: Annotated[str | None, Header(max_length=100, description="Go on after this event")] = None,
+) -> StreamingResponse:
+    """Events as they happen; a comment every 15 s keeps the line open."""
+    del caller
+    board: EventBoard = request.app.state.board
+    return StreamingResponse(
+        board.stream(last_event_id),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )

@@ -1,0 +1,54 @@
+"""For those who run the server: is it well, and its figures."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+from sqlmodel import text
+
+from api.asking import Asker, CentreHere
+from api.metrics import CONTENT_TYPE, Gauges
+from api.problems import documented
+from api.shapes import Shown
+from controller.media import RESERVE_BYTES
+from loa.errors import LoaError
+
+router = APIRouter(tags=["running"])
+Word = Literal["ok", "failed"]
+
+
+class Health(Shown):
+    status: Word = Field(description="ok where all of these are")
+    database: Word
+    broker: Word
+    disk: Word = Field(description="failed where new recordings would be refused; broadcasts still go")
+
+
+@router.get(
+    "/healthz", operation_id="health", openapi_extra={"security": []},
+    responses={503: {"model": Health, "description": "Something is not well"}},
+)  # fmt: skip
+async def healthz(centre: CentreHere, response: Response) -> Health:
+    """Whether the centre can do its work. Tells nothing else to strangers."""
+    try:
+        await centre.reading(lambda session: session.execute(text("SELECT 1")).scalar())
+        database: Word = "ok"
+    except LoaError:
+        database = "failed"
+    broker: Word = "ok" if centre.broker_connected else "failed"
+    disk: Word = "ok" if centre.context("loa").media.free_bytes() > RESERVE_BYTES else "failed"
+    well = database == broker == disk == "ok"
+    response.status_code = 200 if well else 503
+    return Health(status="ok" if well else "failed", database=database, broker=broker, disk=disk)
+
+
+@router.get(
+    "/metrics", operation_id="metrics",
+    responses={**documented(), 200: {"description": "Prometheus' text format", "content": {"text/plain": {}}}},
+    response_class=Response,
+)  # fmt: skip
+async def metrics(request: Request, caller: Asker) -> Response:
+    """Figures for Prometheus; give it an API token."""
+    del caller
+    gauges: Gauges = request.app.state.gauges
+    return Response(await gauges.text(), media_type=CONTENT_TYPE)
