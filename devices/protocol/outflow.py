@@ -119,8 +119,12 @@ class Outflow:
         starts_at_s: float,
         pace: float | None,
         precedence: Precedence,
+        *,
+        already_sent: int = 0,
     ) -> bool:
         """Announce a shared stream: manifest, then each block once. False where it was streamed or is planned already.
+
+        already_sent: bytes that went out before a restart; the stream goes on from there, at whole blocks.
 
         pace in bytes of audio a second, None for as fast as the link takes it. `encoded_manifest` is only looked at
         for being there: `next` names it by the digest.
@@ -130,7 +134,9 @@ class Outflow:
         self._lengths[digest] = length
         if digest in self._streams or digest in self._finished:
             return False
-        self._streams[digest] = _Stream(digest, length, starts_at_s, pace, precedence)
+        stream = _Stream(digest, length, starts_at_s, pace, precedence)
+        stream.sent = min(already_sent, length) // BLOCK_BYTES * BLOCK_BYTES
+        self._streams[digest] = stream
         return True
 
     def stream_again(self, digest: Digest) -> None:
