@@ -1,8 +1,12 @@
 """What all tests share: skipping (or, in CI, failing) where a needed program is absent."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests import tools
+from tests.brokers import Mosquitto
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -14,3 +18,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if tools.in_ci():
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A mosquitto of the test's own on a free port; see `tests.brokers.Mosquitto`."""
+    broker = Mosquitto(tmp_path)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
