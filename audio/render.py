@@ -11,7 +11,7 @@ from audio.decode import RATE, HeldBytes, Pcm, open_clip
 from audio.encode import OpusWriter
 from audio.level import SILENCE_LUFS, Level, Limiter, LoudnessMeter, Mono
 from audio.recording import Sound
-from audio.survey import Survey
+from audio.survey import WINDOW, Survey
 from loa.errors import Fault
 from loa.units import DbTp, DurationMs, Lufs
 
@@ -20,11 +20,16 @@ TOLERANCE_LU = 1.0
 CEILING_DBTP = -1.0
 _AIM_LU = 0.5
 _AIM_DBTP = -1.1
-_FIRST_CEILING_DB = -3.0
+_LIMITER_DB = -2.0
 _PEAK_LEVEL_DB = -2.0
 _LEAST_LOUDNESS_FRAMES = 3 * RATE
-_MOST_CREST_DB = 26.0
+_SHORT_FRAMES = 10 * RATE
+_BURST_CREST_DB = 20.0
+_BURST_TOWERS_DB = 6.0
+_MOST_CREST_DB = 30.0
+_PEAK_SLACK_DB = 3.0
 _ROUNDS = 6
+_LAST_ROUNDS = 9
 
 LevelledBy = Literal["loudness", "peak"]
 
@@ -55,7 +60,20 @@ class Surroundings:
 @dataclass(frozen=True)
 class _Setting:
     gain_db: float
-    ceiling_db: float
+    limiter_db: float
+    dips_db: Mono
+    """A gain for each window of 10 ms of the body, at most 0, applied after the limiter: where the codec overshoots."""
+    peak_goal_db: float
+    """How high a decoded sample may be: under the true peak aimed at."""
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What a node will decode."""
+
+    level: Level
+    window_peaks_db: Mono
+    """Sample peaks of the body, a window of 10 ms each."""
 
 
 Step = Callable[[str, float], None]
@@ -63,19 +81,20 @@ Step = Callable[[str, float], None]
 
 
 def render(sound: Sound, plan: Survey, around: Surroundings, step: Step) -> RenditionFile:
-    """Encode, measure what comes out, adjust, again; the best of at most six rounds. Raises what reading raises."""
+    """Encode, measure what comes out, adjust, again; most often once or twice. Raises what reading raises."""
     by = _levelled_by(plan)
     setting = _first_setting(plan, by)
     best: tuple[float, bytes, Level] | None = None
-    for _ in range(_ROUNDS):
+    for number in range(_LAST_ROUNDS):
         data, frames = _encode(sound, plan, around, setting, step)
-        level = _decoded_level(data, frames, step)
-        miss = _miss(level, by)
+        result = _decoded(data, frames, len(around.before.data) // 2, len(setting.dips_db), step)
+        miss = _miss(result.level, by)
         if best is None or miss < best[0]:
-            best = (miss, data, level)
-        if miss == 0:
+            best = (miss, data, result.level)
+        if miss == 0 or (number + 1 >= _ROUNDS and best[2].peak_dbtp <= CEILING_DBTP):
             break
-        setting = _adjusted(setting, level, by)
+        # Past the usual rounds only the peak matters: quieter is better than distorted.
+        setting = _adjusted(setting, result, by if number + 1 < _ROUNDS else "peak")
     assert best is not None
     _, data, level = best
     if by == "loudness" and abs(level.loudness_lufs - TARGET_LUFS) > TOLERANCE_LU:
@@ -94,39 +113,52 @@ def render(sound: Sound, plan: Survey, around: Surroundings, step: Step) -> Rend
 
 
 def _levelled_by(plan: Survey) -> LevelledBy:
-    short = plan.end - plan.start < _LEAST_LOUDNESS_FRAMES
-    burst = plan.loudness_lufs <= SILENCE_LUFS or plan.peak_db - plan.loudness_lufs > _MOST_CREST_DB
-    return "peak" if short or burst else "loudness"
+    length = plan.end - plan.start
+    crest = plan.peak_db - plan.loudness_lufs
+    burst = length < _SHORT_FRAMES and crest > _BURST_CREST_DB and plan.towering_db > _BURST_TOWERS_DB
+    if length < _LEAST_LOUDNESS_FRAMES or plan.loudness_lufs <= SILENCE_LUFS or burst or crest > _MOST_CREST_DB:
+        return "peak"
+    return "loudness"
 
 
 def _first_setting(plan: Survey, by: LevelledBy) -> _Setting:
+    no_dips = np.zeros(-(-(plan.end - plan.start) // WINDOW), np.float32)
     if by == "peak":
-        return _Setting(_PEAK_LEVEL_DB - plan.peak_db, 0.0)
-    return _Setting(TARGET_LUFS - plan.loudness_lufs, _FIRST_CEILING_DB)
+        return _Setting(_PEAK_LEVEL_DB - plan.peak_db, 0.0, no_dips, _AIM_DBTP)
+    # What the limiter will take away, roughly, is given in advance.
+    taken = 0.2 * max(0.0, plan.peak_db - plan.loudness_lufs - 14)
+    return _Setting(TARGET_LUFS - plan.loudness_lufs + taken, _LIMITER_DB, no_dips, _AIM_DBTP - 0.4)
 
 
 def _miss(level: Level, by: LevelledBy) -> float:
     """How far off; 0 is good. A peak too high weighs more than any loudness."""
     over = max(0.0, level.peak_dbtp - _AIM_DBTP) * 100
     if by == "peak":
-        return over + max(0.0, _AIM_DBTP - 1.5 - level.peak_dbtp)
+        return over + max(0.0, _AIM_DBTP - _PEAK_SLACK_DB - level.peak_dbtp)
     return over + max(0.0, abs(level.loudness_lufs - TARGET_LUFS) - _AIM_LU)
 
 
-def _adjusted(setting: _Setting, level: Level, by: LevelledBy) -> _Setting:
-    over = level.peak_dbtp - _AIM_DBTP
+def _adjusted(setting: _Setting, result: _Result, by: LevelledBy) -> _Setting:
+    over = result.level.peak_dbtp - _AIM_DBTP
     if by == "peak":
         return replace(setting, gain_db=setting.gain_db - over - 0.3)
-    louder = TARGET_LUFS - level.loudness_lufs
-    ceiling = setting.ceiling_db - (over + 0.3 if over > 0 else 0.0)
-    # A limiter eats a part of what is added, the more the deeper it works: ask for a little more.
-    return _Setting(setting.gain_db + louder * (1.3 if louder > 0 else 1.0), ceiling)
+    # A limiter eats a part of what is added: ask for a little more.
+    louder = TARGET_LUFS - result.level.loudness_lufs
+    gain_db = setting.gain_db + louder * (1.4 if louder > 0 else 1.0)
+    if over <= 0:
+        return replace(setting, gain_db=gain_db)
+    highest = float(result.window_peaks_db.max())
+    goal = min(setting.peak_goal_db, highest - over - 0.2)
+    excess = np.maximum(result.window_peaks_db - np.float32(goal), 0)
+    excess[excess > 0] += np.float32(0.3)
+    wide = np.maximum(excess, np.maximum(np.append(excess[1:], 0), np.append(0, excess[:-1])))
+    return replace(setting, gain_db=gain_db, dips_db=(setting.dips_db - wide).astype(np.float32), peak_goal_db=goal)
 
 
 def _encode(sound: Sound, plan: Survey, around: Surroundings, setting: _Setting, step: Step) -> tuple[bytes, int]:
     writer = OpusWriter()
     writer.write(_samples(around.before))
-    limiter = Limiter(setting.ceiling_db)
+    limiter = Limiter(setting.limiter_db)
     gain = np.float32(10 ** (setting.gain_db / 20))
     at, written, body = 0, 0, plan.end - plan.start
 
@@ -134,7 +166,7 @@ def _encode(sound: Sound, plan: Survey, around: Surroundings, setting: _Setting,
         nonlocal written
         for piece in pieces:
             part = piece[: body - written]
-            writer.write(part)
+            writer.write(part * _dip(setting.dips_db, written, len(part)))
             written += len(part)
 
     for block in sound.blocks():
@@ -152,15 +184,33 @@ def _encode(sound: Sound, plan: Survey, around: Surroundings, setting: _Setting,
     return writer.finish(), writer.frames
 
 
-def _decoded_level(data: bytes, frames: int, step: Step) -> Level:
-    clip = open_clip([HeldBytes(data)])
+def _dip(dips_db: Mono, at: int, length: int) -> Mono:
+    """Linear gain of frames from `at` on, a straight line between the middles of windows."""
+    if not dips_db.any():
+        return np.ones(1, np.float32)
+    place = (np.arange(at, at + length) - WINDOW / 2) / WINDOW
+    first, last = max(0, int(place[0]) - 1), int(place[-1]) + 3
+    near = dips_db[first:last]
+    return (10 ** (np.interp(place, np.arange(first, first + len(near)), near) / 20)).astype(np.float32)
+
+
+def _decoded(data: bytes, frames: int, body_at: int, windows: int, step: Step) -> _Result:
+    # At half gain, so that what goes over full scale is seen as it is and not clipped.
+    clip = open_clip([HeldBytes(data)], gain=0.5)
     meter = LoudnessMeter()
+    peaks = np.zeros(windows, np.float32)
+    at = -body_at
     while part := clip.read(RATE):
-        meter.feed(np.frombuffer(part, "<i2").astype(np.float32) / np.float32(32768))
+        samples = np.frombuffer(part, "<i2").astype(np.float32) / np.float32(16384)
+        meter.feed(samples)
+        place = np.arange(at, at + len(samples)) // WINDOW
+        inside = (place >= 0) & (place < windows)
+        np.maximum.at(peaks, place[inside], np.abs(samples[inside]))
+        at += len(samples)
         step("checking", clip.position_frames / frames)
     if clip.position_frames != frames:
         raise Fault("decode_failed", why=f"encoded {frames} frames, decoded {clip.position_frames}")
-    return meter.level()
+    return _Result(meter.level(), (20 * np.log10(np.maximum(peaks, 1e-6))).astype(np.float32))
 
 
 def _samples(pcm: Pcm) -> Mono:

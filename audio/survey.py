@@ -41,6 +41,8 @@ class Survey:
     loudness_lufs: Lufs
     peak_db: float
     """Sample peak of the mono sound."""
+    towering_db: float
+    """How far the loudest hundredth of a second stands above the loudest hundredth of the whole."""
 
     def mono(self, block: Block) -> Mono:
         mixed: Mono = (self.weights @ block - np.float32(self.offset)).astype(np.float32)
@@ -113,7 +115,7 @@ class _Reading:
 
     def result(self) -> Survey:
         if self._weights is None or self._sums is None or self._frames == 0:
-            raise Refused("decode_failed", field="file", plays_s=0, why="no sound could be decoded")
+            raise Refused("decode_failed", field="file", plays_s=0, claimed_s="?", why="no sound could be decoded")
         if len(self._rest):
             self._lows.append(self._rest.min(keepdims=True))
             self._highs.append(self._rest.max(keepdims=True))
@@ -135,4 +137,5 @@ class _Reading:
             end=end,
             loudness_lufs=self._meter.level().loudness_lufs,
             peak_db=peak_db,
+            towering_db=peak_db - 20 * math.log10(max(float(np.quantile(heights, 0.99)), 1e-9)),
         )

@@ -8,6 +8,7 @@ from typing import Literal
 
 from loa.errors import LoaError
 from loa.problems_api import API_PROBLEMS
+from loa.problems_audio import AUDIO_PROBLEMS
 
 Language = Literal["vi", "en"]
 
@@ -95,9 +96,57 @@ PROBLEMS: dict[str, Words] = {
         "Sửa loa.toml, biến LOA_… hoặc tuỳ chọn dòng lệnh.",
         "Change loa.toml, the LOA_… variable or the option.",
     ),
+    "bad_key_file": Words(
+        "Tệp khoá không đọc được: {field} ({detail})",
+        "Not a usable key file: {field} ({detail})",
+        "Dùng tệp do `loa keys` tạo ra, dạng {limit}; lấy lại từ bản sao lưu nếu tệp hỏng.",
+        "Use a file made by `loa keys`, of the form {limit}; take it from a backup where it is spoiled.",
+    ),
+    "key_missing": Words(
+        "Không đọc được tệp khoá {field}: {detail}",
+        "The key file {field} cannot be read: {detail}",
+        "Kiểm tra đường dẫn và quyền đọc; `loa keys init` tạo bộ khoá mới.",
+        "Look at the path and its permissions; `loa keys init` makes a new set.",
+    ),
+    "key_file_unwritable": Words(
+        "Không ghi được tệp khoá {field}: {detail}",
+        "The key file {field} cannot be written: {detail}",
+        "Kiểm tra ổ đĩa còn chỗ và quyền ghi của thư mục.",
+        "Look at the disk's room and the folder's permissions.",
+    ),
+    "roots_missing": Words(
+        "Không đủ khoá gốc để ký: cần ít nhất {limit}, trong đó có một khoá không niêm phong",
+        "Too few root keys to sign: at least {limit} are needed, one of them not sealed",
+        "Đưa khoá gốc đang cất giữ vào {directory} hoặc chỉ ra bằng --root.",
+        "Bring the roots that are kept offline to {directory}, or name them by --root.",
+    ),
+    "controller_not_appointed": Words(
+        "Khoá của trung tâm chưa được khoá gốc nào bổ nhiệm",
+        "The controller's key has no appointment by the roots",
+        "Chạy `loa keys init` hoặc `loa keys appoint` với khoá gốc; thư mục khoá: {directory}.",
+        "Run `loa keys init` or `loa keys appoint` with the roots; the keys are in {directory}.",
+    ),
+    "bad_root_count": Words(
+        "Bộ khoá gốc không hợp lệ",
+        "Not a possible set of roots",
+        "Cần 1 đến {limit} khoá gốc, ít nhất một khoá không niêm phong, ngưỡng không quá số khoá.",
+        "There are 1 to {limit} roots, at least one of them not sealed, and the threshold is no more than that.",
+    ),
+    "bad_days": Words(
+        "Thời hạn bổ nhiệm không hợp lệ",
+        "Not a possible length of an appointment",
+        "Cho số ngày trong khoảng {limit}.",
+        "Give a number of days within {limit}.",
+    ),
+    "bad_hex": Words(
+        "Không phải chuỗi hex đúng độ dài: {value}",
+        "Not hex of the right length: {value}",
+        "Cho {limit} byte viết dạng hex, như `loa keys show` in ra.",
+        "Give {limit} bytes in hex, as `loa keys show` prints them.",
+    ),
 }
 """One row a code, sorted by where it arises. Every code raised anywhere has a row; a test checks it."""
-PROBLEMS |= {code: Words(*row) for code, row in API_PROBLEMS.items()}
+PROBLEMS |= {code: Words(*row) for code, row in (AUDIO_PROBLEMS | API_PROBLEMS).items()}
 
 _UNKNOWN = Words("Lỗi: {code}", "Error: {code}", "Báo cho người bảo trì.", "Tell the maintainer.")
 
