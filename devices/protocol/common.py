@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from devices.protocol.fields import Form, blob, choice, text, uint, wire
+from devices.protocol.fields import Form, blob, choice, text, uint, wire, worded
 from loa.names import AreaPath, node_id
 from loa.precedence import Interruption, Kind, Precedence
 from loa.units import ByteCount, BytesPerSecond, Digest, DurationMs, InstantMs
@@ -41,20 +41,20 @@ class MessageType(IntEnum):
 
 def instant() -> Form:
     """Milliseconds since 1970-01-01T00:00:00Z."""
-    return uint()
+    return worded(uint(), "instant: uint, 53 bits, ms since 1970 UTC")
 
 
 def duration() -> Form:
     """Milliseconds, at most about 49 days."""
-    return uint(32)
+    return worded(uint(32), "duration: uint, 32 bits, ms")
 
 
 def area() -> Form:
-    return text(98, AreaPath)
+    return worded(text(98, AreaPath), "area path: text, at most 98")
 
 
 def node() -> Form:
-    return text(32, node_id)
+    return worded(text(32, node_id), "node name: text, at most 32")
 
 
 def id16() -> Form:

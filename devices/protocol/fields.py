@@ -116,6 +116,11 @@ def choice(of: type[IntEnum]) -> Form:
     return _Form(f"uint: {words}", int, read)
 
 
+def worded(form: Form, words: str) -> Form:
+    """The same form under other words."""
+    return _Form(words, form.write, form.read)
+
+
 def many(form: Form, most: int) -> Form:
     """An array of at most `most`, read as a tuple."""
 
