@@ -1,0 +1,107 @@
+"""Areas: the tree province → commune → village."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import or_
+from sqlalchemy.sql.elements import ColumnElement
+from sqlmodel import Session, col, select
+
+from controller.services.context import Context, note_deed
+from controller.tables import Area
+from loa.errors import Refused
+from loa.names import AreaPath
+
+
+@dataclass(frozen=True)
+class AreaView:
+    """A place. `parent` is None for the province."""
+
+    path: AreaPath
+    name: str
+    kind: str
+    parent: AreaPath | None
+
+
+@dataclass(frozen=True)
+class AreaTree:
+    """A place with the places within it."""
+
+    area: AreaView
+    children: tuple["AreaTree", ...]
+
+
+def ensure_province(session: Session, ctx: Context, name: str = "", kind: str = "tỉnh") -> AreaView:
+    """The province of this controller, added where it is not there yet."""
+    found = session.get(Area, str(ctx.province))
+    if found is None:
+        if ctx.province.parent is not None:
+            raise Refused("bad_area_path", field="province", limit="one code", value=ctx.province)
+        found = Area(path=ctx.province, parent=None, name=name or ctx.province, kind=kind, created_at=ctx.now)
+        session.add(found)
+        session.flush()
+    return _view(found)
+
+
+def add_area(session: Session, ctx: Context, *, path: str, name: str, kind: str = "") -> AreaView:
+    """Add a commune or village. Raises Refused(bad_area_path, not_found for its parent, already_exists, required)."""
+    place = AreaPath(path)
+    if not name.strip():
+        raise Refused("required", field="name")
+    if place.parent is None or not ctx.province.covers(place):
+        raise Refused("bad_area_path", field="path", limit=f"{ctx.province}/…", value=path[:100])
+    if session.get(Area, str(place)) is not None:
+        raise Refused("already_exists", field="path", value=place)
+    area_named(session, place.parent, field="path")
+    row = Area(path=place, parent=place.parent, name=name.strip()[:200], kind=kind[:40], created_at=ctx.now)
+    session.add(row)
+    session.flush()
+    note_deed(session, ctx, "add", "area", place)
+    return _view(row)
+
+
+def area_named(session: Session, path: str, *, field: str = "area") -> AreaPath:
+    """The path of an area that exists. Raises Refused(bad_area_path, not_found)."""
+    place = AreaPath(path)
+    if session.get(Area, str(place)) is None:
+        raise Refused("not_found", field=field, value=place)
+    return place
+
+
+def area(session: Session, path: str) -> AreaView:
+    """One area. Raises Refused(not_found)."""
+    row = session.get(Area, str(AreaPath(path)))
+    if row is None:
+        raise Refused("not_found", field="area", value=path[:100])
+    return _view(row)
+
+
+def list_areas(session: Session, *, within: str | None = None) -> tuple[AreaView, ...]:
+    """All areas by path, or those of one place with itself."""
+    query = select(Area).order_by(col(Area.path))
+    if within is not None:
+        query = query.where(lies_in(Area.path, [within]))
+    return tuple(_view(row) for row in session.exec(query))
+
+
+def area_tree(session: Session, ctx: Context) -> AreaTree:
+    """The whole province."""
+    children: dict[AreaPath | None, list[AreaView]] = {}
+    for view in list_areas(session):
+        children.setdefault(view.parent, []).append(view)
+
+    def grown(view: AreaView) -> AreaTree:
+        return AreaTree(view, tuple(grown(child) for child in children.get(view.path, [])))
+
+    return grown(area(session, ctx.province))
+
+
+def lies_in(column: str, areas: Iterable[str]) -> ColumnElement[bool]:
+    """SQL: the path in `column` is one of the areas, or lies within one."""
+    paths = list(areas)
+    within = [col(column).startswith(f"{path}/", autoescape=True) for path in paths]
+    return or_(col(column).in_(paths), *within)
+
+
+def _view(row: Area) -> AreaView:
+    return AreaView(AreaPath(row.path), row.name, row.kind, AreaPath(row.parent) if row.parent else None)

@@ -1,0 +1,249 @@
+"""Nodes: enrolled, placed, moved, retired; their volume; how they are."""
+
+import math
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, select
+
+from controller.services.areas import area_named, lies_in
+from controller.services.context import Changed, Context, OutControl, Outgoing, note_deed
+from controller.services.orders import Targets, find_targets, give_order
+from controller.services.settings import settings_of
+from controller.tables import Node, NodeState, Station
+from devices.protocol.documents import Placement
+from devices.protocol.envelope import decode, seal
+from devices.protocol.orders import Order, OrderAction
+from devices.protocol.renewal import next_version
+from devices.protocol.reports import Health
+from loa.entropy import new_id
+from loa.errors import Refused
+from loa.names import AreaPath, node_id
+from loa.precedence import Kind, Precedence
+from loa.units import DurationMs, InstantMs, NodeId, Percent
+
+VOLUME_LIFE_MS = 24 * 3_600_000
+TONE_LIFE_MS = 30_000
+SILENT_AFTER = 1.5
+"""No health for this many intervals: silent."""
+
+
+def is_silent(last_health_at: int | None, now: int, interval_s: int) -> bool:
+    """Whether a node counts as silent."""
+    return last_health_at is None or now - last_health_at > SILENT_AFTER * interval_s * 1000
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """A node as the centre sees it. `state`: online, silent, never (not heard from yet), retired."""
+
+    id: NodeId
+    area: AreaPath
+    description: str
+    station: str | None
+    bus_address: int
+    public_key: bytes
+    placement_version: int
+    volume: Percent
+    state: str
+    last_heard_at: InstantMs | None
+    health_at: InstantMs | None
+    health: Health | None
+    link_rate: int | None
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """An enrolled node and its signed placement."""
+
+    node: NodeId
+    area: AreaPath
+    placement: bytes
+
+
+def add_station(session: Session, ctx: Context, *, id: str, area: str, description: str = "") -> str:  # noqa: A002
+    """Add a station; adding it again the same is harmless. Raises Refused(not_found, already_exists)."""
+    name, place = node_id(id), area_named(session, area)
+    row = session.get(Station, name)
+    if row is not None:
+        if row.area != place:
+            raise Refused("already_exists", field="id", value=name)
+        return name
+    session.add(Station(id=name, area=place, description=description[:200], created_at=ctx.now))
+    session.flush()
+    note_deed(session, ctx, "add", "station", name, detail=place)
+    return name
+
+
+def enrol_node(
+    session: Session,
+    ctx: Context,
+    *,
+    id: str,  # noqa: A002
+    area: str,
+    public_key: bytes,
+    description: str = "",
+    station: str | None = None,
+    bus_address: int = 0,
+) -> Changed[Enrolled]:
+    """Make a box known under its public key and sign where it is. The same again returns the same.
+
+    Raises Refused(bad_node_id, not_found, already_exists where another key holds the name, bad_key, bus_address_taken,
+    bus_address_range).
+    """
+    name, place = node_id(id), area_named(session, area)
+    if len(public_key) != 32:
+        raise Refused("bad_key", field="public_key", limit="32 bytes")
+    _check_bus(session, name, station, bus_address)
+    row = session.get(Node, name)
+    if row is not None and row.public_key != public_key:
+        raise Refused("already_exists", field="id", value=name)
+    if row is None:
+        row = Node(
+            id=name, area=place, public_key=public_key, description=description[:200], station=station,
+            bus_address=bus_address, placement_version=0, placement=b"", created_at=ctx.now,
+        )  # fmt: skip
+    elif (row.area, row.station, row.bus_address, row.retired_at) == (place, station, bus_address, None):
+        enrolled = Enrolled(name, place, row.placement)
+        return Changed(enrolled, Outgoing(controls=(OutControl(name, row.placement),)))
+    row.station, row.bus_address, row.retired_at = station, bus_address, None
+    return _place(session, ctx, row, place, "enrol")
+
+
+def move_node(session: Session, ctx: Context, *, id: str, area: str) -> Changed[Enrolled]:  # noqa: A002
+    """Sign a new placement. Raises Refused(not_found)."""
+    row, place = _node(session, id), area_named(session, area)
+    return _place(session, ctx, row, place, "place")
+
+
+def _place(session: Session, ctx: Context, row: Node, place: AreaPath, verb: str) -> Changed[Enrolled]:
+    row.area = place
+    row.placement_version = next_version(row.placement_version, ctx.now)
+    placement = Placement(
+        node=NodeId(row.id), area=place, version=row.placement_version, issued_at=ctx.now, public_key=row.public_key,
+        bus_address=row.bus_address,
+    )  # fmt: skip
+    row.placement = seal(placement, ctx.keys)
+    session.add(row)
+    session.flush()
+    if session.get(NodeState, row.id) is None:
+        session.add(NodeState(node=row.id))
+    session.flush()
+    note_deed(session, ctx, verb, "node", row.id, detail=place)
+    enrolled = Enrolled(NodeId(row.id), place, row.placement)
+    return Changed(enrolled, Outgoing(controls=(OutControl(enrolled.node, row.placement),)))
+
+
+def retire_node(session: Session, ctx: Context, *, id: str) -> None:  # noqa: A002
+    """The node counts no more; what it reported stays. Raises Refused(not_found)."""
+    row = _node(session, id)
+    row.retired_at = ctx.now
+    session.add(row)
+    note_deed(session, ctx, "retire", "node", row.id)
+
+
+def set_volume(session: Session, ctx: Context, *, id: str, volume: float) -> Outgoing:  # noqa: A002
+    """Order a node's volume from now on. Raises Refused(not_found, volume_range)."""
+    row = _node(session, id)
+    row.volume = checked_volume(volume)
+    session.add(row)
+    note_deed(session, ctx, "volume", "node", row.id, detail=str(row.volume))
+    order = _order(ctx, OrderAction.VOLUME, Percent(row.volume), VOLUME_LIFE_MS, NodeId(row.id))
+    return give_order(session, ctx, order, _only(NodeId(row.id)))
+
+
+def sound_test_tone(
+    session: Session, ctx: Context, *, target_areas: tuple[str, ...] = (), target_nodes: tuple[str, ...] = (),
+    volume: float | None = 30,
+) -> Outgoing:  # fmt: skip
+    """A short tone, quiet unless told otherwise. Raises Refused(empty_target, not_found, volume_range)."""
+    targets = find_targets(session, target_areas, target_nodes)
+    level = None if volume is None else Percent(checked_volume(volume))
+    order = _order(ctx, OrderAction.TEST_TONE, level, TONE_LIFE_MS, targets.everyone[0])
+    note_deed(session, ctx, "test", "node", order.id.hex(), detail=", ".join(targets.everyone))
+    return give_order(session, ctx, order, targets)
+
+
+def checked_volume(volume: float, *, field: str = "volume") -> int:
+    """A whole number 0 to 100. Raises Refused(volume_range)."""
+    if not math.isfinite(volume) or not 0 <= volume <= 100 or volume != int(volume):
+        raise Refused("volume_range", field=field, limit="0–100", value=volume)
+    return int(volume)
+
+
+def _order(ctx: Context, action: OrderAction, volume: Percent | None, life_ms: int, node: NodeId) -> Order:
+    return Order(
+        id=new_id(ctx.entropy), action=action, nodes=(node,), precedence=Precedence.ORDINARY, kind=Kind.LIVE,
+        issued_at=ctx.now, start_at=ctx.now, expires_at=InstantMs(ctx.now + life_ms), volume=volume,
+        gap_ms=DurationMs(0),
+    )  # fmt: skip
+
+
+def _only(node: NodeId) -> Targets:
+    return Targets((), (node,), (node,))
+
+
+def list_nodes(
+    session: Session, ctx: Context, *, within: str | None = None, retired: bool = False
+) -> tuple[NodeView, ...]:
+    """Nodes by name, with how they are."""
+    query = select(Node, NodeState).join(NodeState, col(NodeState.node) == col(Node.id), isouter=True)
+    if within is not None:
+        query = query.where(lies_in(Node.area, [AreaPath(within)]))
+    if not retired:
+        query = query.where(col(Node.retired_at).is_(None))
+    interval_s = settings_of(session, ctx).health_interval_s
+    rows = session.exec(query.order_by(col(Node.id))).all()
+    return tuple(_view(node, state, ctx.now, interval_s) for node, state in rows)
+
+
+def node(session: Session, ctx: Context, id: str) -> NodeView:  # noqa: A002
+    """One node. Raises Refused(not_found)."""
+    row = _node(session, id)
+    return _view(row, session.get(NodeState, row.id), ctx.now, settings_of(session, ctx).health_interval_s)
+
+
+def node_keys(session: Session) -> dict[NodeId, bytes]:
+    """Public keys of all nodes, for checking what they sign."""
+    rows = session.exec(select(Node.id, Node.public_key).where(col(Node.retired_at).is_(None)))
+    return {NodeId(name): key for name, key in rows}
+
+
+def _view(row: Node, state: NodeState | None, now: InstantMs, interval_s: int) -> NodeView:
+    health = decode(state.health) if state is not None and state.health else None
+    health_at = state.health_at if state else None
+    if row.retired_at is not None:
+        how = "retired"
+    elif health_at is None:
+        how = "never"
+    else:
+        how = "silent" if is_silent(health_at, now, interval_s) else "online"
+    heard = state.last_heard_at if state else None
+    return NodeView(
+        NodeId(row.id), AreaPath(row.area), row.description, row.station, row.bus_address, row.public_key,
+        row.placement_version, Percent(row.volume), how, None if heard is None else InstantMs(heard),
+        None if health_at is None else InstantMs(health_at), health if isinstance(health, Health) else None,
+        state.link_rate if state else None,
+    )  # fmt: skip
+
+
+def _node(session: Session, name: str) -> Node:
+    row = session.get(Node, node_id(name))
+    if row is None:
+        raise Refused("not_found", field="node", value=name)
+    return row
+
+
+def _check_bus(session: Session, name: NodeId, station: str | None, bus_address: int) -> None:
+    if station is None:
+        if bus_address != 0:
+            raise Refused("bus_address_range", field="bus_address", limit="0 without a station")
+        return
+    if session.get(Station, node_id(station)) is None:
+        raise Refused("not_found", field="station", value=station)
+    if not 1 <= bus_address <= 254:
+        raise Refused("bus_address_range", field="bus_address", limit="1–254")
+    taken = select(Node.id).where(
+        Node.station == station, Node.bus_address == bus_address, Node.id != name, col(Node.retired_at).is_(None)
+    )
+    if (other := session.exec(taken).first()) is not None:
+        raise Refused("bus_address_taken", field="bus_address", value=bus_address, node=other)

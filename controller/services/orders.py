@@ -1,0 +1,98 @@
+"""Making orders: signed, grouped by target, and owed to every node until it confirms."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import insert
+from sqlmodel import Session, col, select
+
+from controller.services.areas import area_named, lies_in
+from controller.services.context import Context, Outgoing, OutOrder, widest
+from controller.tables import Node, OwedOrder
+from devices.protocol.common import MAX_ORDER_NODES
+from devices.protocol.envelope import seal
+from devices.protocol.orders import Order
+from loa.errors import Refused
+from loa.names import AreaPath, node_id
+from loa.units import NodeId
+
+MOST_AREAS = 64
+FIRST_REPEAT_MS = 2000
+"""An order goes out at once after its commit; if nothing is heard, again after this."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Whom an order is for: areas, nodes outside them, and all the nodes that this means now."""
+
+    areas: tuple[AreaPath, ...]
+    nodes: tuple[NodeId, ...]
+    everyone: tuple[NodeId, ...]
+
+
+def nodes_in(session: Session, areas: Iterable[str]) -> tuple[Node, ...]:
+    """Nodes placed in any of the areas, retired ones left out."""
+    paths = list(areas)
+    if not paths:
+        return ()
+    query = select(Node).where(lies_in(Node.area, paths), col(Node.retired_at).is_(None)).order_by(col(Node.id))
+    return tuple(session.exec(query))
+
+
+def find_targets(session: Session, areas: Iterable[str], nodes: Iterable[str]) -> Targets:
+    """Check and normalise a target. Raises Refused(empty_target, not_found)."""
+    places = widest(area_named(session, path, field="target_areas") for path in areas)
+    named: dict[NodeId, Node] = {}
+    for name in nodes:
+        row = session.get(Node, node_id(name))
+        if row is None or row.retired_at is not None:
+            raise Refused("not_found", field="target_nodes", value=name)
+        if not any(place.covers(row.area) for place in places):
+            named[NodeId(row.id)] = row
+    everyone = {NodeId(row.id) for row in nodes_in(session, places)} | set(named)
+    if not everyone:
+        raise Refused("empty_target", field="target_areas")
+    return Targets(places, tuple(sorted(named)), tuple(sorted(everyone)))
+
+
+def give_order(session: Session, ctx: Context, template: Order, targets: Targets) -> Outgoing:
+    """Sign the order for each group of its target and owe it to every node meant.
+
+    `template` has any valid target; it is replaced.
+    """
+    groups: list[tuple[Order, tuple[NodeId, ...]]] = []
+    for at in range(0, len(targets.areas), MOST_AREAS):
+        places = targets.areas[at : at + MOST_AREAS]
+        groups.append((replace(template, areas=places, nodes=()), ()))
+    for at in range(0, len(targets.nodes), MAX_ORDER_NODES):
+        some = targets.nodes[at : at + MAX_ORDER_NODES]
+        groups.append((replace(template, areas=(), nodes=some), some))
+    placed = {row.id: row.area for row in nodes_in(session, targets.areas)}
+    out: list[OutOrder] = []
+    for order, named in groups:
+        payload = seal(order, ctx.keys)
+        meant = named or tuple(
+            NodeId(node) for node, area in placed.items() if any(place.covers(area) for place in order.areas)
+        )
+        _owe(session, order, payload, meant)
+        out.append(OutOrder(payload, order.areas, order.nodes, order.precedence))
+    return Outgoing(orders=tuple(out))
+
+
+def _owe(session: Session, order: Order, payload: bytes, nodes: Sequence[NodeId]) -> None:
+    if not nodes:
+        return
+    common = {
+        "order": order.id.hex(),
+        "payload": payload,
+        "action": int(order.action),
+        "precedence": int(order.precedence),
+        "subject": order.subject.hex() if order.subject else None,
+        "start_at": order.start_at,
+        "expires_at": order.expires_at,
+        "issued_at": order.issued_at,
+        "attempts": 0,
+        "next_at": order.issued_at + FIRST_REPEAT_MS,
+        "confirmed_at": None,
+    }
+    session.execute(insert(OwedOrder), [common | {"node": node} for node in nodes])
