@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from audio.decode import RATE, Pcm
+from audio.level import Mono
 from audio.recording import HeldSound, RecordingFile
 from audio.render import RenditionFile, Surroundings, render
 from audio.sniff import SoundForm, check_name, sniff
@@ -99,6 +102,18 @@ def make_rendition(sound: Pcm, *, chime: bool = False) -> RenditionFile:
     """
     held = HeldSound(sound)
     return render(held, survey(held, lambda _frames: None), _surroundings(chime), lambda _stage, _part: None)
+
+
+def read_mono(path: Path, *, max_duration_ms: int = MAX_DURATION_MS) -> Mono:
+    """A recording as it is, mono at 48 kHz, untrimmed and not levelled: what a rendition is compared with.
+
+    Holds all of it in memory: 11 MB a minute. Raises Refused as import_recording does.
+    """
+    with path.open("rb") as file:
+        sniffed = sniff(file, max_bytes=MAX_BYTES)
+    opened = RecordingFile(path, sniffed.form, max_duration_ms=max_duration_ms)
+    plan = survey(opened, lambda _frames: None)
+    return np.concatenate([plan.mono(block) for block in opened.blocks()])
 
 
 def _import_file(path: Path, options: ImportOptions, progress: Progress, cancelled: Cancelled) -> ImportedAudio:
