@@ -1,0 +1,60 @@
+"""The tasks of a node: none is forgotten, and one that fails is heard of."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from loa.clock import Clock
+
+
+class Crew:
+    """Runs tasks and reports the first that fails: a node that is broken must be silent and start anew, not limp on."""
+
+    def __init__(self, failed: Callable[[BaseException], None]) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed = failed
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failed(error)
+
+    async def dismiss(self) -> None:
+        """Cancel all and wait for them."""
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Alarm:
+    """Rings once at a monotonic instant; setting it again moves it."""
+
+    def __init__(self, clock: Clock, crew: Crew, ring: Callable[[], None], name: str) -> None:
+        self._clock = clock
+        self._crew = crew
+        self._ring = ring
+        self._name = name
+        self._task: asyncio.Task[None] | None = None
+        self._at: float | None = None
+
+    def set(self, at_s: float | None) -> None:
+        """None: do not ring."""
+        if at_s == self._at and self._task is not None:
+            return
+        if self._task is not None:
+            self._task.cancel()
+        self._at = at_s
+        self._task = None if at_s is None else self._crew.spawn(self._wait(at_s), self._name)
+
+    async def _wait(self, at_s: float) -> None:
+        await self._clock.sleep(at_s - self._clock.monotonic_s())
+        self._task, self._at = None, None
+        self._ring()

@@ -1,0 +1,283 @@
+"""A loudspeaker's node, composed: the same in a box on a pole, in a simulated village and in a test."""
+
+import contextlib
+from dataclasses import dataclass
+
+from devices.links.port import Delivery, Link
+from devices.node.conductor import Conductor, Parts
+from devices.node.config import NodeConfig
+from devices.node.crew import Crew
+from devices.node.ledger import Ledger, Play
+from devices.node.limits import narrowest
+from devices.node.notes import Notes
+from devices.node.obedience import Obedience, Senses
+from devices.node.ports import Speaker, Storage
+from devices.node.receiving import Receiving
+from devices.node.records import Records
+from devices.node.session import Session, Voice
+from devices.node.store import RenditionStore
+from devices.node.timing import NodeTime
+from devices.protocol.identity import NodeIdentity
+from devices.protocol.refusal import RefusalReason
+from devices.protocol.reports import AreaVersion, Health, ReceiptCause, ReceiptEvent, RefusalCount
+from devices.protocol.topics import node_subscriptions
+from loa.clock import Clock
+from loa.entropy import Entropy
+from loa.errors import Fault
+from loa.names import AreaPath
+from loa.precedence import Precedence
+from loa.units import ByteCount, Digest, Id16, InstantMs, NodeId, Percent
+
+DEFAULT_HEALTH_S = 60
+SPEAKER_RETRY_S = 5.0
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """A node seen from outside, at one moment."""
+
+    node: NodeId
+    area: AreaPath | None
+    link_up: bool
+    session: int
+    playing: Id16 | None
+    """What sounds now; None also while it is only placed to begin."""
+    precedence: Precedence | None
+    volume: Percent
+    renditions: tuple[Digest, ...]
+    """Complete ones, those needed soonest first."""
+    coming: int
+    """Broadcasts that may still sound: of the timetables, and orders under way."""
+    time_offset_ms: int | None
+    """The controller's clock minus the box's own wall clock."""
+    time_error_ms: int | None
+    now_ms: InstantMs | None
+    """The controller's clock as estimated; None while time is not trusted."""
+    refusals: dict[RefusalReason, int]
+    epoch: bytes
+    last_number: int
+    acknowledged: int
+    trust_version: int
+    timetable_versions: dict[AreaPath, int]
+    speaker_ready: bool
+    failure: BaseException | None
+
+
+class Node:
+    """Runs from `start` to `stop`. Its parts are given, so that all of its world can be simulated."""
+
+    def __init__(
+        self,
+        *,
+        identity: NodeIdentity,
+        link: Link,
+        storage: Storage,
+        speaker: Speaker,
+        clock: Clock,
+        entropy: Entropy,
+        config: NodeConfig | None = None,
+    ) -> None:
+        self.identity = identity
+        self._config = config or NodeConfig()
+        self._link, self._storage, self._speaker, self._clock = link, storage, speaker, clock
+        self.failure: BaseException | None = None
+        """Why the node cannot go on, where it cannot: it is silent then, and wants to be started anew."""
+        self._crew = Crew(self._failed)
+        self._time = NodeTime(clock)
+        self._records = Records(storage, identity)
+        self._store = RenditionStore(storage, self._config.audio_limit_bytes)
+        self._ledger = Ledger(storage, identity, entropy, limit_bytes=self._config.journal_limit_bytes)
+        self._notes = Notes(identity.node, self._ledger, self._time)
+        self._conductor = Conductor(
+            Parts(clock, self._time, self._store, speaker, self._ledger, self._notes, self._crew),
+            volume=lambda: self._records.volume,
+            settings=lambda: narrowest((one for one, _ in self._records.settings.values()), self._records.area),
+        )
+        self._receiving = Receiving(
+            identity=identity,
+            link=link,
+            store=self._store,
+            clock=clock,
+            time=self._time,
+            entropy=entropy,
+            crew=self._crew,
+        )
+        self._obedience = Obedience(
+            Senses(identity, self._records, self._time, self._ledger, self._notes, self._conductor, self._receiving),
+            clock.monotonic_s,
+        )
+        self._session = Session(
+            Voice(identity, link, clock, self._time, entropy, self._ledger, self._crew),
+            next_session=self._records.next_session,
+            health=self._health,
+            interval_s=self._health_interval,
+        )
+        self._started_s = clock.monotonic_s()
+        self._connect_parts()
+
+    def _connect_parts(self) -> None:
+        self._conductor.changed = self._session.changed
+        self._conductor.ended = self._ended
+        self._receiving.completed = self._audio_arrived
+        self._receiving.streams_changed = self._listen
+        self._obedience.changed = self._session.changed
+        self._obedience.moved = self._listen
+        self._obedience.acknowledged = self._session.acknowledged
+        self._obedience.time_wanted = self._session.ask_time
+        self._obedience.make_room = self._store.give_way
+
+    async def start(self) -> None:
+        """Recover what the storage holds, tell what power failures left open, and begin. Returns at once after that."""
+        self._started_s = self._clock.monotonic_s()
+        self._records.recover()
+        self._time.floor_ms = self._records.floor_ms
+        self._ledger.recover()
+        self._store.recover()
+        if self._config.rtc_trusted:
+            self._time.trust_rtc()
+        self._crew.spawn(self._keep_speaker(), "speaker")
+        self._notes.note(ReceiptEvent.BOOTED)
+        self._tell_unconfirmed()
+        self._resume_orders()
+        self._obedience.refresh_timetable()
+        self._session.prepare()
+        self._listen()
+        await self._link.start(self)
+
+    async def stop(self) -> None:
+        """Silence first; then what happened is told, and the link closed."""
+        self._conductor.shut_down()
+        if self._link.is_up:
+            self._session.say_goodbye()
+            await self._link.drained(0)
+        await self._link.stop()
+        await self._crew.dismiss()
+        await self._speaker.close()
+
+    def _tell_unconfirmed(self) -> None:
+        """Begun before the power failed: nobody knows how much was heard, and it is never played again."""
+        for subject in self._ledger.unfinished():
+            order = self._records.orders.get(subject)
+            if order is not None and order[0].precedence is Precedence.EMERGENCY:
+                continue
+            self._notes.note(ReceiptEvent.UNCONFIRMED, subject, cause=ReceiptCause.POWER_FAILED)
+            self._ledger.mark(Play.OVER, subject)
+            self._records.forget_order(subject)
+
+    def _resume_orders(self) -> None:
+        for order, kept in list(self._records.orders.values()):
+            if self._ledger.play(order.id) is Play.OVER or self._records.authority.is_revoked(*kept.basis):
+                self._records.forget_order(order.id)
+            else:
+                self._conductor.resume(self._obedience.plan(order, kept.basis))
+
+    async def _keep_speaker(self) -> None:
+        """Open the speaker, and again whenever it was lost."""
+        was_ready = True
+        while True:
+            if not self._speaker.ready:
+                with contextlib.suppress(Fault):
+                    await self._speaker.open()
+                if self._speaker.ready != was_ready:
+                    was_ready = self._speaker.ready
+                    self._session.changed()
+                if was_ready:
+                    self._conductor.reconsider()
+            await self._clock.sleep(SPEAKER_RETRY_S)
+
+    def _failed(self, error: BaseException) -> None:
+        """Something that must not happen has happened: silence, and whoever runs the node starts it anew."""
+        if self.failure is None:
+            self.failure = error
+            self._conductor.shut_down()
+
+    # The link's listener
+
+    def link_up(self) -> None:
+        self._session.link_up()
+        self._receiving.link_up()
+
+    def link_down(self, reason: str) -> None:  # noqa: ARG002  the link writes it to its log
+        self._session.link_down()
+        self._receiving.link_down()
+
+    def delivered(self, delivery: Delivery) -> None:
+        if self.failure is None:
+            self._obedience.take(delivery)
+
+    def _listen(self) -> None:
+        own = node_subscriptions(self.identity.node, self._records.area)
+        self._link.listen(sorted(own | self._receiving.stream_topics))
+
+    # Among the parts
+
+    def _ended(self, subject: Id16) -> None:
+        self._records.forget_order(subject)
+        self._obedience.refresh_needs()
+
+    def _audio_arrived(self) -> None:
+        self._conductor.audio_changed()
+        self._session.changed()
+
+    def _health_interval(self) -> float:
+        if self._config.health_interval_s is not None:
+            return self._config.health_interval_s
+        settings = self._obedience.settings()
+        return settings.health_interval_s if settings is not None else DEFAULT_HEALTH_S
+
+    def _health(self, session: int) -> Health:
+        status, records = self.status(), self._records
+        rate = self._receiving.link_rate
+        return Health(
+            node=self.identity.node,
+            session=session,
+            at=self._time.best_guess(),
+            uptime_s=int(self._clock.monotonic_s() - self._started_s),
+            trust_version=records.authority.version,
+            placement_version=records.placement.version if records.placement is not None else 0,
+            settings=_versions({area: one.version for area, (one, _) in records.settings.items()}),
+            timetables=_versions(status.timetable_versions),
+            playing=status.playing,
+            precedence=status.precedence,
+            volume=status.volume,
+            free_bytes=ByteCount(self._storage.free_bytes()),
+            renditions=status.renditions[:64],
+            link_rate=int(rate) if rate is not None else None,
+            time_offset_ms=status.time_offset_ms,
+            time_error_ms=status.time_error_ms,
+            refusals=tuple(RefusalCount(reason=reason, count=count) for reason, count in status.refusals.items()),
+            epoch=status.epoch,
+            last_number=status.last_number,
+            acknowledged=status.acknowledged,
+            muted=not status.speaker_ready,
+        )
+
+    def status(self) -> NodeStatus:
+        playing = self._conductor.playing
+        sounds = playing is not None and playing.sounding_since_s is not None
+        return NodeStatus(
+            node=self.identity.node,
+            area=self._records.area,
+            link_up=self._link.is_up,
+            session=self._session.number,
+            playing=playing.plan.id if playing is not None and sounds else None,
+            precedence=playing.plan.precedence if playing is not None and sounds else None,
+            volume=self._records.volume,
+            renditions=self._store.digests(),
+            coming=len(self._conductor.plans),
+            time_offset_ms=self._time.offset_ms(),
+            time_error_ms=self._time.error_ms(),
+            now_ms=self._time.now(),
+            refusals=dict(self._obedience.refusals),
+            epoch=self._ledger.epoch,
+            last_number=self._ledger.last_number,
+            acknowledged=self._ledger.acknowledged,
+            trust_version=self._records.authority.version,
+            timetable_versions={area: one.version for area, (one, _) in self._records.timetables.items()},
+            speaker_ready=self._speaker.ready,
+            failure=self.failure,
+        )
+
+
+def _versions(versions: dict[AreaPath, int]) -> tuple[AreaVersion, ...]:
+    return tuple(AreaVersion(area=area, version=version) for area, version in sorted(versions.items()))[:3]

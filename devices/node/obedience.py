@@ -1,0 +1,362 @@
+"""What comes in from the link: judged by the protocol's rules, then acted on, or refused, counted and told."""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from devices.links.port import Delivery
+from devices.node.conductor import Conductor
+from devices.node.ledger import Ledger
+from devices.node.limits import narrowest
+from devices.node.notes import Notes
+from devices.node.plan import Plan, plan_of_entry, plan_of_order, plan_of_tone
+from devices.node.receiving import Receiving, stream_of
+from devices.node.records import Kept, Records
+from devices.node.timing import NodeTime
+from devices.protocol.authority import accept_trust
+from devices.protocol.documents import Placement, Settings, Timetable
+from devices.protocol.envelope import Sealed, open_any, open_sealed
+from devices.protocol.identity import NodeIdentity
+from devices.protocol.judge import (
+    Standing,
+    issuer_of,
+    judge_acknowledgement,
+    judge_document,
+    judge_order,
+    judge_placement,
+    judge_time_reply,
+    stop_reaches,
+)
+from devices.protocol.media import Manifest, Piece, TimeReply
+from devices.protocol.orders import Order, OrderAction
+from devices.protocol.refusal import Malformed, RefusalReason, Repeat, WireRefusal
+from devices.protocol.reports import Acknowledgement, ReceiptCause, ReceiptEvent
+from devices.protocol.topics import PREFIX, AreaChannel, DownChannel
+from devices.protocol.trust import Power, Trust
+from loa.errors import Fault
+from loa.precedence import Precedence
+from loa.units import Digest, Id16, InstantMs
+
+MAX_HELD_BACK = 32
+MAX_REFUSED_AN_HOUR = 30
+_HOUR_S = 3600.0
+_FLOOR_STEP_MS = 600_000
+_MAY_BE_TAKEN_LATER = (RefusalReason.TIME_UNKNOWN, RefusalReason.UNTRUSTED_KEY, RefusalReason.EXPIRED)
+_NOT_WORTH_A_RECEIPT = (RefusalReason.WRONG_TARGET, RefusalReason.TIME_UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Senses:
+    """What obeying works on."""
+
+    identity: NodeIdentity
+    records: Records
+    time: NodeTime
+    ledger: Ledger
+    notes: Notes
+    conductor: Conductor
+    receiving: Receiving
+
+
+class Obedience:
+    """Takes deliveries. Nothing from the wire gets past it unjudged."""
+
+    def __init__(self, senses: Senses, monotonic_s: Callable[[], float]) -> None:
+        self._identity, self._records, self._time = senses.identity, senses.records, senses.time
+        self._ledger, self._notes = senses.ledger, senses.notes
+        self._conductor, self._receiving = senses.conductor, senses.receiving
+        self._monotonic_s = monotonic_s
+        self.refusals: dict[RefusalReason, int] = {}
+        self._told: deque[tuple[float, Id16, RefusalReason]] = deque(maxlen=MAX_REFUSED_AN_HOUR)
+        self._held_back: OrderedDict[tuple[str, bytes], Delivery] = OrderedDict()
+        self.time_wanted: Callable[[], None] = lambda: None
+        """Told when something waits for trusted time: an emergency must not wait for the next request's turn."""
+        self.make_room: Callable[[], bool] = lambda: False
+        """Give up some audio for what matters more; False where there is none to give."""
+        self.moved: Callable[[], None] = lambda: None
+        """Told when placement changed."""
+        self.acknowledged: Callable[[bool], None] = lambda _again: None
+        self.changed: Callable[[], None] = lambda: None
+
+    # Taking
+
+    def take(self, delivery: Delivery) -> None:
+        """Never raises for what the wire brings. What finds no room on the storage makes audio give way."""
+        while True:
+            try:
+                return self._act(delivery)
+            except Repeat:
+                return None
+            except WireRefusal as refusal:
+                return self._refused(delivery, refusal)
+            except Fault as error:
+                if error.code != "storage_full" or not self.make_room():
+                    self._notes.unwritten += 1
+                    return None
+
+    def _act(self, delivery: Delivery) -> None:
+        channel = delivery.topic.rpartition("/")[2]
+        stream = stream_of(delivery.topic)
+        if stream is not None or channel == DownChannel.PIECE:
+            self._take_audio(delivery.payload, stream)
+        elif channel == AreaChannel.ORDER:
+            self._take_order(delivery.payload, delivery.retained)
+        elif channel == AreaChannel.TRUST:
+            self._take_trust(delivery.payload)
+        elif channel in (AreaChannel.SETTINGS, AreaChannel.TIMETABLE):
+            self._take_document(delivery.payload)
+        elif channel == DownChannel.CTL:
+            self._take_ctl(delivery.payload)
+
+    def _take_audio(self, payload: bytes, stream: Digest | None) -> None:
+        message = open_any(payload)
+        if isinstance(message, Piece):
+            if stream is not None and message.rendition != stream:
+                raise WireRefusal(RefusalReason.WRONG_BLOCK, "a piece on another rendition's stream")
+            self._receiving.on_piece(message)
+        elif isinstance(message, Manifest):
+            self._receiving.on_manifest(payload, stream)
+        else:
+            raise Malformed("neither a piece nor a manifest")
+
+    def _take_ctl(self, payload: bytes) -> None:
+        opened = open_any(payload)
+        message = opened.message if isinstance(opened, Sealed) else opened
+        match message:
+            case TimeReply():
+                self._take_time(payload)
+            case Acknowledgement():
+                self._take_acknowledgement(payload)
+            case Placement():
+                self._take_placement(payload)
+            case Trust():
+                self._take_trust(payload)
+            case Timetable() | Settings():
+                self._take_document(payload)
+            case Manifest():
+                self._receiving.on_manifest(payload, None)
+            case Piece():
+                self._receiving.on_piece(message)
+            case _:
+                raise Malformed(f"a {type(message).__name__} on a node's ctl")
+
+    # Refusing
+
+    def _refused(self, delivery: Delivery, refusal: WireRefusal) -> None:
+        reason = refusal.reason
+        is_order = delivery.topic.endswith("/order")
+        if reason in _MAY_BE_TAKEN_LATER and (reason is RefusalReason.TIME_UNKNOWN or not is_order):
+            self._hold_back(delivery)
+            if reason is RefusalReason.TIME_UNKNOWN:
+                self.time_wanted()
+                return  # not refused yet: it is judged again as soon as the time is known
+        self.refusals[reason] = self.refusals.get(reason, 0) + 1
+        if is_order and reason not in _NOT_WORTH_A_RECEIPT:
+            self._tell_refusal(delivery.payload, reason)
+        self.changed()
+
+    def _tell_refusal(self, payload: bytes, reason: RefusalReason) -> None:
+        """A receipt about a refused order; few, so that forged ones do not fill the journal."""
+        try:
+            order = open_sealed(payload).message
+        except WireRefusal:
+            return
+        if not isinstance(order, Order):
+            return
+        now = self._monotonic_s()
+        while self._told and now - self._told[0][0] > _HOUR_S:
+            self._told.popleft()
+        known = any(one == order.id and why is reason for _, one, why in self._told)
+        if not known and len(self._told) < MAX_REFUSED_AN_HOUR:
+            self._told.append((now, order.id, reason))
+            self._notes.note(ReceiptEvent.REFUSED, order.id, refusal=reason)
+
+    def _hold_back(self, delivery: Delivery) -> None:
+        """An area's document by its topic, so that the newest counts; anything else by its bytes."""
+        is_document = delivery.topic.startswith(f"{PREFIX}/a/") and not delivery.topic.endswith("/order")
+        key = (delivery.topic, b"" if is_document else delivery.payload)
+        self._held_back.pop(key, None)
+        while len(self._held_back) >= MAX_HELD_BACK:
+            self._held_back.popitem(last=False)
+        self._held_back[key] = delivery
+
+    def look_again(self) -> None:
+        """Time, trust or place have changed: what waited for that is judged again."""
+        waiting, self._held_back = list(self._held_back.values()), OrderedDict()
+        for delivery in waiting:
+            self.take(delivery)
+
+    # Orders
+
+    def _standing(self) -> Standing:
+        return Standing(
+            node=self._identity.node,
+            area=self._records.area,
+            authority=self._records.authority,
+            now_ms=self._time.now(),
+            floor_ms=self._records.floor_ms,
+            timetable_issuer=self._records.timetable_issuer,
+        )
+
+    def _basis(self, payload: bytes, power: Power, precedence: Precedence | None = None) -> tuple[bytes, ...]:
+        """What the permission of an accepted message rests on."""
+        now = self._standing().latest_ms
+        assert now is not None
+        grant = self._records.authority.in_force(
+            issuer_of(payload), power=power, area=self._records.area, precedence=precedence, now_ms=now
+        )
+        return grant.key_id, grant.appointment, grant.mandate
+
+    def _take_order(self, payload: bytes, retained: bool) -> None:
+        order = judge_order(payload, retained=retained, standing=self._standing(), seen=self._records.seen)
+        kept = Kept(payload, self._basis(payload, Power.ORDER, order.precedence))
+        match order.action:
+            case OrderAction.PLAY | OrderAction.TEST_TONE:
+                self._play(order, kept)
+            case OrderAction.STOP:
+                self._stop(order, kept)
+            case OrderAction.VOLUME:
+                assert order.volume is not None
+                self._records.set_volume(order.volume)
+                self._records.remember_order(order, payload)
+                self._notes.note(ReceiptEvent.SET, order.id)
+        self._raise_floor(order.issued_at)
+        self.changed()
+
+    def plan(self, order: Order, basis: tuple[bytes, ...]) -> Plan:
+        if order.action is OrderAction.TEST_TONE:
+            return plan_of_tone(order, basis)
+        return plan_of_order(order, self.settings(), basis)
+
+    def _play(self, order: Order, kept: Kept) -> None:
+        plan = self.plan(order, kept.basis)
+        stop = self._records.stops.get(order.id)
+        if stop is not None and stop_reaches(stop, precedence=order.precedence, kind=order.kind):
+            self._records.remember_order(order, kept.payload)
+            self._notes.note(ReceiptEvent.SKIPPED, order.id, cause=ReceiptCause.WITHDRAWN, precedence=order.precedence)
+            return
+        if plan.is_emergency:  # sounded first, written down at once after
+            self._conductor.add(plan)
+        self._records.keep_order(order, kept)
+        self._records.remember_order(order, kept.payload)
+        self._notes.note(ReceiptEvent.RECEIVED, order.id, precedence=order.precedence)
+        if not plan.is_emergency:
+            self._conductor.add(plan)
+        self.refresh_needs()
+        self._conductor.audio_changed()
+
+    def _stop(self, order: Order, kept: Kept) -> None:
+        assert order.subject is not None
+        plan = self._conductor.find(order.subject)
+        if plan is not None:
+            if plan.kind is not order.kind:
+                raise WireRefusal(RefusalReason.DRILL_MISMATCH, "live and drill do not stop each other")
+            if not stop_reaches(order, precedence=plan.precedence, kind=plan.kind):
+                raise WireRefusal(RefusalReason.MANDATE_EXCEEDED, "a higher precedence is not stopped by a lower one")
+            self._conductor.cancel(order.subject, ReceiptCause.ORDERED)
+        self._records.keep_stop(order, kept)
+        self._records.remember_order(order, kept.payload)
+        self._notes.note(ReceiptEvent.RECEIVED, order.id, precedence=order.precedence)
+
+    # Documents
+
+    def settings(self) -> Settings | None:
+        return narrowest((document for document, _ in self._records.settings.values()), self._records.area)
+
+    def _take_document(self, payload: bytes) -> None:
+        document = judge_document(payload, self._standing(), self._records.held_documents)
+        self._records.set_document(document, Kept(payload, self._basis(payload, Power.DOCUMENTS)))
+        self._raise_floor(document.issued_at)
+        if isinstance(document, Timetable):
+            self.refresh_timetable()
+        else:
+            self.refresh_needs()
+            self._conductor.reconsider()
+        self.changed()
+
+    def refresh_timetable(self) -> None:
+        """The union of the timetables that hold here; of entries with one id, the newest issue counts."""
+        plans: dict[Id16, Plan] = {}
+        for timetable, kept in sorted(self._records.timetables.values(), key=lambda pair: pair[0].issued_at):
+            if self._records.authority.is_revoked(*kept.basis):
+                continue
+            for entry in timetable.entries:
+                if not entry.nodes or self._identity.node in entry.nodes:
+                    plan = plan_of_entry(entry, kept.basis)
+                    if not self._is_stopped(plan):
+                        plans[entry.id] = plan
+        self._conductor.set_timetable(plans.values())
+        self.refresh_needs()
+
+    def _is_stopped(self, plan: Plan) -> bool:
+        stop = self._records.stops.get(plan.id)
+        return stop is not None and stop_reaches(stop, precedence=plan.precedence, kind=plan.kind)
+
+    def refresh_needs(self) -> None:
+        settings = self.settings()
+        sirens = tuple(siren.rendition for siren in settings.sirens) if settings else ()
+        self._receiving.set_needs(self._conductor.plans, sirens)
+
+    def _take_trust(self, payload: bytes) -> None:
+        records = self._records
+        records.set_authority(accept_trust(payload, records.authority, self._time.now(), floor_ms=records.floor_ms))
+        self._conductor.cancel_all(lambda plan: records.authority.is_revoked(*plan.basis), ReceiptCause.REVOKED)
+        self.refresh_timetable()
+        self.changed()
+        self.look_again()
+
+    def _take_placement(self, payload: bytes) -> None:
+        records = self._records
+        placement = judge_placement(
+            payload,
+            node=self._identity.node,
+            public_key=self._identity.key.public_key,
+            authority=records.authority,
+            held_version=records.placement.version if records.placement is not None else 0,
+            now_ms=self._time.now(),
+            floor_ms=records.floor_ms,
+        )
+        records.set_placement(placement, payload)
+        self.refresh_timetable()
+        self.moved()
+        self.changed()
+        self.look_again()
+
+    # Service
+
+    def _take_acknowledgement(self, payload: bytes) -> None:
+        statement = judge_acknowledgement(
+            payload,
+            node=self._identity.node,
+            epoch=self._ledger.epoch,
+            authority=self._records.authority,
+            now_ms=self._time.now(),
+            newest_ms=self._ledger.newest_statement,
+        )
+        again = self._ledger.acknowledge(statement.number, statement.issued_at, self._time.best_guess())
+        self.acknowledged(again)
+
+    def _take_time(self, payload: bytes) -> None:
+        reply = judge_time_reply(
+            payload,
+            node=self._identity.node,
+            outstanding=self._time.keeper.outstanding(self._time.local_ms),
+            authority=self._records.authority,
+        )
+        was_confirmed = self._time.confirmed
+        if not self._time.take(reply):
+            return
+        self._records.raise_floor(reply.replied_at, at_least_ms=_FLOOR_STEP_MS)
+        self._time.floor_ms = self._records.floor_ms
+        self._conductor.reconsider()
+        self._receiving.pump()
+        if not was_confirmed:
+            self.look_again()
+            self.changed()
+
+    def _raise_floor(self, instant: InstantMs) -> None:
+        """Never past the trusted time: a wrong instant in one message must not shut out all that follow."""
+        now = self._time.now()
+        if now is not None:
+            self._records.raise_floor(InstantMs(min(instant, now)), at_least_ms=_FLOOR_STEP_MS)
+            self._time.floor_ms = self._records.floor_ms
