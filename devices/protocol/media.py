@@ -90,6 +90,10 @@ class Want:
     piece_bytes: int = wire(7, uint(16), default=BLOCK_BYTES)
     """The largest piece that the node's link should be given at a time, 256 to 4096."""
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.piece_bytes <= BLOCK_BYTES:
+            raise Malformed(f"pieces are 1 to {BLOCK_BYTES} bytes")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
@@ -119,6 +123,10 @@ class TimeReply:
     """Copied from the request."""
     received_at: InstantMs = wire(6, common.instant())
     replied_at: InstantMs = wire(7, common.instant())
+
+    def __post_init__(self) -> None:
+        if self.replied_at < self.received_at:
+            raise Malformed("a reply before its request")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,6 +56,8 @@ class RootSet:
             raise Malformed("the threshold is 1 to the number of roots")
         if len({root.public_key for root in self.roots}) != len(self.roots):
             raise Malformed("a root is listed twice")
+        if all(root.sealed for root in self.roots):
+            raise Malformed("a root that is not sealed is needed")
 
 
 @dataclass(frozen=True, kw_only=True)

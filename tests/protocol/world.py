@@ -1,0 +1,120 @@
+"""A small province with fixed keys, for tests and test vectors."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from devices.protocol.authority import Authority, accept_trust
+from devices.protocol.common import RenditionRef
+from devices.protocol.envelope import seal, seal_with
+from devices.protocol.judge import Standing
+from devices.protocol.keys import SigningKey
+from devices.protocol.orders import Order, OrderAction
+from devices.protocol.renewal import trust_document
+from devices.protocol.trust import Appointment, Power, Revocation, Root, RootSet
+from loa.names import AreaPath, node_id
+from loa.precedence import Kind, Precedence
+from loa.units import ByteCount, Digest, DurationMs, Id16, InstantMs
+
+NOW = InstantMs(1_790_000_000_000)
+DAY = 86_400_000
+PROVINCE, COMMUNE, VILLAGE = AreaPath("quang-ninh"), AreaPath("quang-ninh/co-to"), AreaPath("quang-ninh/co-to/thon-1")
+NODE = node_id("co-to-01")
+SERVING = Power.ORDER | Power.DOCUMENTS | Power.PLACEMENT | Power.SERVICE | Power.RENEW
+
+
+def key_of(name: str) -> SigningKey:
+    """The key whose seed is the SHA-256 of a name."""
+    return SigningKey(hashlib.sha256(f"loa test key {name}".encode()).digest())
+
+
+def id_of(name: str) -> Id16:
+    return Id16(hashlib.sha256(name.encode()).digest()[:16])
+
+
+ROOT_KEYS = (key_of("root 1"), key_of("root 2"), key_of("root 3, sealed"))
+ROOTS = RootSet(
+    version=1,
+    roots=tuple(Root(public_key=key.public_key, sealed=number == 2) for number, key in enumerate(ROOT_KEYS)),
+    threshold=2,
+)
+CONTROLLER, PERSON, DRILLER, NODE_KEY = key_of("controller"), key_of("person"), key_of("driller"), key_of("node")
+
+
+def appointment(holder: str, key: SigningKey, **changes: object) -> Appointment:
+    values: dict[str, object] = {
+        "id": id_of(f"appointment of {holder}")[:8],
+        "holder": holder,
+        "public_key": key.public_key,
+        "ceiling": Precedence.PRIORITY,
+        "area": PROVINCE,
+        "kind": Kind.LIVE,
+        "not_before": InstantMs(NOW - 30 * DAY),
+        "until": InstantMs(NOW + 300 * DAY),
+        "powers": int(SERVING),
+    }
+    return Appointment(**(values | changes))  # type: ignore[arg-type]
+
+
+def by_roots(message: Appointment | Revocation | RootSet, *numbers: int) -> bytes:
+    return seal_with(message, [ROOT_KEYS[number] for number in numbers or (0, 1)])
+
+
+@dataclass
+class Centre:
+    """Who is appointed; `authority` is what a node makes of it."""
+
+    appointments: list[bytes] = field(default_factory=list)
+    revocations: list[bytes] = field(default_factory=list)
+
+    @classmethod
+    def usual(cls) -> "Centre":
+        person = appointment("person", PERSON, ceiling=Precedence.EMERGENCY, area=COMMUNE, powers=int(Power.ORDER))
+        driller = appointment("driller", DRILLER, ceiling=Precedence.EMERGENCY, kind=Kind.DRILL)
+        return cls([by_roots(appointment("controller", CONTROLLER)), by_roots(person), by_roots(driller)])
+
+    def document(self, version: int = NOW, now_ms: int = NOW, key: SigningKey = CONTROLLER) -> bytes:
+        return trust_document(
+            area=PROVINCE,
+            version=version,
+            now_ms=InstantMs(now_ms),
+            key=key,
+            appointments=self.appointments,
+            revocations=self.revocations,
+        )
+
+    def authority(self) -> Authority:
+        return accept_trust(self.document(), Authority.pinned(ROOTS), NOW)
+
+
+USUAL = Centre.usual().authority()
+
+
+def standing(**changes: object) -> Standing:
+    values: dict[str, object] = {"node": NODE, "area": VILLAGE, "authority": USUAL, "now_ms": InstantMs(NOW + 100)}
+    return Standing(**(values | changes))  # type: ignore[arg-type]
+
+
+RENDITION = RenditionRef(
+    digest=Digest(hashlib.sha256(b"a rendition").digest()),
+    length_bytes=ByteCount(61_440),
+    duration_ms=DurationMs(20_000),
+)
+
+
+def order(**changes: object) -> Order:
+    values: dict[str, object] = {
+        "id": id_of("an order"),
+        "action": OrderAction.PLAY,
+        "areas": (COMMUNE,),
+        "precedence": Precedence.PRIORITY,
+        "kind": Kind.LIVE,
+        "issued_at": NOW,
+        "start_at": InstantMs(NOW + 2_000),
+        "expires_at": InstantMs(NOW + 600_000),
+        "renditions": (RENDITION,),
+    }
+    return Order(**(values | changes))  # type: ignore[arg-type]
+
+
+def sealed_order(key: SigningKey = CONTROLLER, **changes: object) -> bytes:
+    return seal(order(**changes), key)
