@@ -3,9 +3,9 @@
 import hashlib
 from collections.abc import Callable
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
-from controller.services.context import Context, OutDocument
+from controller.services.context import Context, OutDocument, Outgoing
 from controller.tables import StateDocument
 from devices.protocol.renewal import next_version
 from devices.protocol.topics import AreaChannel
@@ -41,3 +41,24 @@ def issue_document(
     session.add(row)
     session.flush()
     return OutDocument(area, channel, payload)
+
+
+def documents_for(session: Session, area: AreaPath) -> tuple[tuple[int, OutDocument], ...]:
+    """Versions and documents of a place and those above it, widest first."""
+    found: list[tuple[int, OutDocument]] = []
+    for path in area.with_ancestors():
+        query = select(StateDocument).where(StateDocument.area == str(path)).order_by(col(StateDocument.channel))
+        found += [
+            (row.version, OutDocument(path, AreaChannel(row.channel), row.payload)) for row in session.exec(query)
+        ]
+    return tuple(found)
+
+
+def all_documents(session: Session) -> Outgoing:
+    """Every state document, to be published anew: the broker's memory is not relied on."""
+    query = select(StateDocument).order_by(col(StateDocument.area), col(StateDocument.channel))
+    return Outgoing(
+        documents=tuple(
+            OutDocument(AreaPath(row.area), AreaChannel(row.channel), row.payload) for row in session.exec(query)
+        )
+    )

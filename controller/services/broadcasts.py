@@ -1,0 +1,298 @@
+"""Broadcasts: issued at once, recalled, listed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert
+from sqlmodel import Session, col, select
+
+from controller.services.areas import lies_in
+from controller.services.bulletins import approved_bulletins
+from controller.services.context import Changed, Context, Outgoing, note_deed
+from controller.services.links import slowest_transfer_s
+from controller.services.nodes import checked_volume
+from controller.services.orders import Targets, find_targets, give_order, nodes_in
+from controller.services.settings import settings_of
+from controller.services.streams import references, slowest_rate, stream_now
+from controller.services.timetables import issue_timetables
+from controller.tables import Broadcast, BroadcastNode, Node, OwedOrder
+from devices.protocol.common import RenditionRef
+from devices.protocol.documents import DEFAULT_GRACE_MS
+from devices.protocol.orders import Order, OrderAction
+from loa.entropy import new_id
+from loa.errors import Refused
+from loa.names import AreaPath
+from loa.precedence import Interruption, Kind, Precedence
+from loa.units import Id16, InstantMs, NodeId, Percent
+from scheduler.rules.hours import permits
+from scheduler.rules.spread import BETWEEN_MS, LEAD_MS, StreamStart, immediate_start, pace_for, stream_ms
+
+LATEST_ORDERED_START_MS = 24 * 3_600_000
+"""An order may start at most this much later; what is to sound later belongs in a programme."""
+MOST_REPEATS = 10
+_RECALLABLE = frozenset({"planned", "issued"})
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A broadcast that is on its way, and what goes out on the wire after the commit."""
+
+    broadcast_id: Id16
+    start_at: InstantMs
+    outgoing: Outgoing
+
+
+@dataclass(frozen=True)
+class BroadcastView:
+    """A broadcast. `status` as in the table; `wanted_at` only where it was moved: what its programme asked for."""
+
+    id: str
+    programme: str | None
+    scheduled: bool
+    title: str
+    area: AreaPath
+    target_areas: tuple[AreaPath, ...]
+    target_nodes: tuple[NodeId, ...]
+    bulletins: tuple[str, ...]
+    renditions: tuple[str, ...]
+    precedence: Precedence
+    volume: Percent | None
+    start_at: InstantMs
+    wanted_at: InstantMs | None
+    duration_ms: int
+    repeats: int
+    status: str
+    note: str
+    created_by: str
+    created_at: InstantMs
+    recalled_by: str | None
+    recalled_at: InstantMs | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssueForm:
+    """What a person asks to be heard now, or at an instant within a day."""
+
+    bulletins: Sequence[str]
+    target_areas: Sequence[str] = ()
+    target_nodes: Sequence[str] = ()
+    precedence: Precedence = Precedence.ORDINARY
+    interruption: Interruption = Interruption.DROP
+    volume: float | None = None
+    start_at: InstantMs | None = None
+    repeats: int = 1
+    title: str = ""
+
+
+def issue_now(session: Session, ctx: Context, form: IssueForm) -> Issued:
+    """Make a broadcast with its signed order, owed to every node meant, all in one transaction.
+
+    Raises Refused(required, not_found, not_approved, withdrawn, too_many, empty_target, volume_range, bad_interval,
+    out_of_hours, too_long, emergency_needs_release).
+    """
+    if form.precedence is Precedence.EMERGENCY:
+        raise Refused("emergency_needs_release", field="precedence", limit="priority")
+    if not 1 <= form.repeats <= MOST_REPEATS:
+        raise Refused("bad_interval", field="repeats", limit=f"1–{MOST_REPEATS}", value=form.repeats)
+    bulletins = approved_bulletins(session, form.bulletins, field="bulletins")
+    digests = [digest for row in bulletins for digest in row.renditions]
+    targets = find_targets(session, form.target_areas, form.target_nodes)
+    volume = None if form.volume is None else checked_volume(form.volume)
+    refs = _announced(session, ctx, digests, targets, form.start_at)
+    duration_ms = sum(ref.duration_ms for ref in refs) * form.repeats
+    start_at = _start(session, ctx, form.start_at, refs, targets)
+    _check_permitted(session, ctx, targets, start_at, duration_ms)
+    row = Broadcast(
+        id=new_id(ctx.entropy).hex(),
+        scheduled=False,
+        title=form.title.strip()[:200] or bulletins[0].title,
+        area=_area_of(session, ctx, targets),
+        target_areas=[str(path) for path in targets.areas],
+        target_nodes=[str(name) for name in targets.nodes],
+        bulletins=list(form.bulletins),
+        renditions=digests,
+        precedence=int(form.precedence),
+        kind=int(Kind.LIVE),
+        interruption=int(form.interruption),
+        volume=volume,
+        start_at=start_at,
+        duration_ms=duration_ms,
+        expires_at=start_at + duration_ms + DEFAULT_GRACE_MS,
+        status="issued",
+        repeats=form.repeats,
+        created_by=ctx.account,
+        created_at=ctx.now,
+    )
+    session.add(row)
+    session.flush()
+    expect_nodes(session, row.id, targets.everyone)
+    outgoing = give_order(session, ctx, _play(row, refs, ctx.now), targets)
+    note_deed(session, ctx, "issue", "broadcast", row.id, detail=row.title)
+    return Issued(Id16(bytes.fromhex(row.id)), start_at, outgoing)
+
+
+def recall(session: Session, ctx: Context, *, id: str) -> Changed[BroadcastView]:  # noqa: A002
+    """Take a broadcast back: out of the timetable where it is to come, stopped where it may sound already.
+
+    Recalling it again changes nothing. Raises Refused(not_found, broadcast_over).
+    """
+    row = session.get(Broadcast, id)
+    if row is None:
+        raise Refused("not_found", field="broadcast", value=id[:64])
+    if row.status == "recalled":
+        return Changed(_view(row))
+    if row.status not in _RECALLABLE or row.expires_at <= ctx.now:
+        raise Refused("broadcast_over", field="broadcast", value=row.title)
+    row.status, row.recalled_by, row.recalled_at = "recalled", ctx.account, ctx.now
+    session.add(row)
+    session.flush()
+    # What a node has not confirmed yet it must not be told any more.
+    session.execute(delete(OwedOrder).where(col(OwedOrder.order) == row.id, col(OwedOrder.confirmed_at).is_(None)))
+    note_deed(session, ctx, "recall", "broadcast", row.id, detail=row.title)
+    outgoing = _stop_orders(session, ctx, row)
+    if row.scheduled:
+        outgoing += issue_timetables(session, ctx)
+    return Changed(_view(row), outgoing)
+
+
+def broadcast(session: Session, id: str) -> BroadcastView:  # noqa: A002
+    """One broadcast. Raises Refused(not_found)."""
+    row = session.get(Broadcast, id)
+    if row is None:
+        raise Refused("not_found", field="broadcast", value=id[:64])
+    return _view(row)
+
+
+def list_broadcasts(
+    session: Session,
+    *,
+    since: InstantMs | None = None,
+    until: InstantMs | None = None,
+    within: str | None = None,
+    statuses: Sequence[str] = ("planned", "issued", "recalled", "ended", "crowded_out"),
+    limit: int = 500,
+) -> tuple[BroadcastView, ...]:
+    """Broadcasts by their start: those that end after `since` and start before `until`."""
+    query = select(Broadcast).where(col(Broadcast.status).in_(list(statuses)))
+    if since is not None:
+        query = query.where(col(Broadcast.start_at) + col(Broadcast.duration_ms) > since)
+    if until is not None:
+        query = query.where(Broadcast.start_at < until)
+    if within is not None:
+        query = query.where(lies_in(Broadcast.area, [AreaPath(within)]))
+    query = query.order_by(col(Broadcast.start_at), col(Broadcast.id)).limit(limit)
+    return tuple(_view(row) for row in session.exec(query))
+
+
+def expect_nodes(session: Session, broadcast_id: str, nodes: Sequence[NodeId]) -> None:
+    """Rows of coverage, all waiting, for the nodes that have none yet."""
+    held = set(session.exec(select(BroadcastNode.node).where(BroadcastNode.broadcast == broadcast_id)))
+    rows = [
+        {"broadcast": broadcast_id, "node": node, "outcome": "waiting", "cause": 0}
+        for node in nodes
+        if node not in held
+    ]
+    if rows:
+        session.execute(insert(BroadcastNode), rows)
+
+
+def targeted_nodes(session: Session, row: Broadcast) -> tuple[NodeId, ...]:
+    """The nodes that a broadcast is for, as they are placed now."""
+    found = {NodeId(node.id) for node in nodes_in(session, row.target_areas)}
+    for name in row.target_nodes:
+        node = session.get(Node, name)
+        if node is not None and node.retired_at is None:
+            found.add(NodeId(name))
+    return tuple(sorted(found))
+
+
+def _stop_orders(session: Session, ctx: Context, row: Broadcast) -> Outgoing:
+    everyone = targeted_nodes(session, row)
+    if not everyone:
+        return Outgoing()
+    placed = {node.id for node in nodes_in(session, row.target_areas)}
+    targets = Targets(
+        tuple(AreaPath(path) for path in row.target_areas), tuple(n for n in everyone if n not in placed), everyone
+    )
+    order = Order(
+        id=new_id(ctx.entropy), action=OrderAction.STOP, nodes=everyone[:1], precedence=Precedence(row.precedence),
+        kind=Kind(row.kind), issued_at=ctx.now, start_at=ctx.now,
+        expires_at=InstantMs(max(row.expires_at, ctx.now + DEFAULT_GRACE_MS)), subject=Id16(bytes.fromhex(row.id)),
+    )  # fmt: skip
+    return give_order(session, ctx, order, targets)
+
+
+def _play(row: Broadcast, refs: tuple[RenditionRef, ...], now: InstantMs) -> Order:
+    return Order(
+        id=Id16(bytes.fromhex(row.id)), action=OrderAction.PLAY, nodes=(NodeId("any"),),
+        precedence=Precedence(row.precedence), kind=Kind(row.kind), issued_at=now, start_at=InstantMs(row.start_at),
+        expires_at=InstantMs(row.start_at + max(row.duration_ms, 1)), renditions=refs, repeats=row.repeats,
+        volume=None if row.volume is None else Percent(row.volume), interruption=Interruption(row.interruption),
+    )  # fmt: skip
+
+
+def _announced(
+    session: Session, ctx: Context, digests: Sequence[str], targets: Targets, start_at: InstantMs | None
+) -> tuple[RenditionRef, ...]:
+    """The renditions as the order names them; streams are announced for those that never had one."""
+    refs = references(session, set(digests))
+    pace = pace_for(slowest_rate(session, set(targets.everyone)))
+    at = ctx.now + LEAD_MS
+    starts: dict[str, StreamStart] = {}
+    for digest in dict.fromkeys(digests):
+        ref = refs[digest]
+        # One that is planned for later, but is needed now, is streamed now.
+        if ref.stream_at is None or ref.stream_at > ctx.now + LEAD_MS:
+            starts[digest] = StreamStart(ref.digest, InstantMs(at), pace)
+            at += stream_ms(ref.length_bytes, pace) + BETWEEN_MS
+    if start_at is not None and start_at < ctx.now:
+        raise Refused("bad_interval", field="start_at", limit="not in the past")
+    stream_now(session, list(starts.values()))
+    fresh = references(session, set(digests))
+    return tuple(fresh[digest] for digest in digests)
+
+
+def _start(
+    session: Session,
+    ctx: Context,
+    asked: InstantMs | None,
+    refs: Sequence[RenditionRef],
+    targets: Targets,
+) -> InstantMs:
+    if asked is None:
+        return immediate_start(ctx.now, slowest_transfer_s(session, ctx, targets.everyone, refs))
+    if not ctx.now <= asked <= ctx.now + LATEST_ORDERED_START_MS:
+        raise Refused("bad_interval", field="start_at", limit="24 h")
+    return asked
+
+
+def _check_permitted(session: Session, ctx: Context, targets: Targets, start_at: InstantMs, duration_ms: int) -> None:
+    homes = session.exec(select(Node.area).where(col(Node.id).in_(targets.everyone)).distinct()).all()
+    for path in homes:
+        settings = settings_of(session, ctx, path)
+        if duration_ms > settings.longest_ms:
+            raise Refused("too_long", field="bulletins", limit=settings.longest_ms // 1000, value=path)
+        if not permits(settings.hours, start_at, duration_ms, settings.utc_offset_min):  # type: ignore[arg-type]
+            raise Refused("out_of_hours", field="start_at", value=path)
+
+
+def _area_of(session: Session, ctx: Context, targets: Targets) -> AreaPath:
+    """The narrowest area that holds all of the target."""
+    homes = session.exec(select(Node.area).where(col(Node.id).in_(targets.nodes)).distinct()).all()
+    paths = [*targets.areas, *(AreaPath(home) for home in homes)]
+    for wider in reversed(paths[0].with_ancestors()):
+        if all(wider.covers(path) for path in paths):
+            return wider
+    return ctx.province
+
+
+def _view(row: Broadcast) -> BroadcastView:
+    return BroadcastView(
+        row.id, row.programme, row.scheduled, row.title, AreaPath(row.area),
+        tuple(AreaPath(path) for path in row.target_areas), tuple(NodeId(name) for name in row.target_nodes),
+        tuple(row.bulletins), tuple(row.renditions), Precedence(row.precedence),
+        None if row.volume is None else Percent(row.volume), InstantMs(row.start_at),
+        None if row.wanted_at is None or row.wanted_at == row.start_at else InstantMs(row.wanted_at),
+        row.duration_ms, row.repeats, row.status, row.note, row.created_by, InstantMs(row.created_at),
+        row.recalled_by, None if row.recalled_at is None else InstantMs(row.recalled_at),
+    )  # fmt: skip

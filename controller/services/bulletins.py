@@ -1,0 +1,245 @@
+"""Bulletins: drafted, approved by content, locked, withdrawn."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from controller.services.areas import area_named, lies_in
+from controller.services.context import Changed, Context, note_deed
+from controller.services.planning import plan_week
+from controller.tables import Bulletin, Rendition
+from devices.protocol.common import MAX_RENDITIONS
+from devices.protocol.envelope import decode, encode
+from devices.protocol.media import Manifest
+from loa.entropy import new_id
+from loa.errors import Refused
+from loa.names import AreaPath
+from loa.units import Digest, DurationMs, InstantMs
+
+
+@dataclass(frozen=True)
+class NewRendition:
+    """Encoded audio to be kept: an Ogg Opus file, as bytes or as a path, with its manifest."""
+
+    data: bytes | Path
+    manifest: Manifest
+    language: str = "vi"
+    levelled_by: str = "loudness"
+
+
+@dataclass(frozen=True)
+class RenditionView:
+    digest: Digest
+    language: str
+    length_bytes: int
+    duration_ms: DurationMs
+    loudness_centi_lufs: int
+    peak_centi_db: int
+    levelled_by: str
+
+
+@dataclass(frozen=True)
+class BulletinView:
+    """`status`: draft, approved, withdrawn. Approval names `content_hash`."""
+
+    id: str
+    area: AreaPath
+    title: str
+    status: str
+    content_hash: str
+    author: str
+    approved_by: str | None
+    approved_at: InstantMs | None
+    created_at: InstantMs
+    source_name: str
+    note: str
+    renditions: tuple[RenditionView, ...]
+
+    @property
+    def duration_ms(self) -> DurationMs:
+        return DurationMs(sum(one.duration_ms for one in self.renditions))
+
+
+def draft_bulletin(
+    session: Session,
+    ctx: Context,
+    *,
+    title: str,
+    area: str,
+    renditions: Sequence[NewRendition],
+    source_name: str = "",
+    note: str = "",
+) -> BulletinView:
+    """Keep the renditions and make a draft of them.
+
+    Raises Refused(required, not_found, too_many, content_changed), Fault(storage_full).
+    """
+    place = area_named(session, area)
+    if not renditions:
+        raise Refused("required", field="renditions")
+    if len(renditions) > MAX_RENDITIONS:
+        raise Refused("too_many", field="renditions", limit=MAX_RENDITIONS)
+    digests = [_keep(session, ctx, one) for one in renditions]
+    row = Bulletin(
+        id=new_id(ctx.entropy).hex(),
+        area=place,
+        title=_title(title),
+        content_hash=_content_hash(_title(title), digests),
+        author=ctx.account,
+        created_at=ctx.now,
+        source_name=Path(source_name).name[:200],
+        renditions=digests,
+        note=note[:1000],
+    )
+    session.add(row)
+    session.flush()
+    note_deed(session, ctx, "draft", "bulletin", row.id, detail=row.content_hash)
+    return _view(session, row)
+
+
+def retitle_bulletin(session: Session, ctx: Context, *, id: str, title: str) -> BulletinView:  # noqa: A002
+    """Change a draft's title, and with it what an approval must name. Raises Refused(not_found, locked, required)."""
+    row = _row(session, id)
+    if row.status != "draft":
+        raise Refused("locked", field="bulletin", value=row.title)
+    row.title = _title(title)
+    row.content_hash = _content_hash(row.title, row.renditions)
+    session.add(row)
+    note_deed(session, ctx, "draft", "bulletin", row.id, detail=row.content_hash)
+    return _view(session, row)
+
+
+def approve_bulletin(session: Session, ctx: Context, *, id: str, content_hash: str) -> BulletinView:  # noqa: A002
+    """Approve exactly this content; from then on it is locked. Approving the same again changes nothing.
+
+    Raises Refused(not_found, content_changed, withdrawn).
+    """
+    row = _row(session, id)
+    if row.content_hash != content_hash:
+        raise Refused("content_changed", field="content_hash")
+    if row.status == "withdrawn":
+        raise Refused("withdrawn", field="bulletin", value=row.title)
+    if row.status == "draft":
+        row.status, row.approved_by, row.approved_at = "approved", ctx.account, ctx.now
+        session.add(row)
+        alone = "own bulletin" if row.author == ctx.account else ""
+        note_deed(session, ctx, "approve", "bulletin", row.id, detail=f"{content_hash} {alone}".strip())
+    return _view(session, row)
+
+
+def withdraw_bulletin(session: Session, ctx: Context, *, id: str) -> Changed[BulletinView]:  # noqa: A002
+    """Take a bulletin out of every coming broadcast. Raises Refused(not_found)."""
+    row = _row(session, id)
+    if row.status == "withdrawn":
+        return Changed(_view(session, row))
+    row.status = "withdrawn"
+    session.add(row)
+    session.flush()
+    note_deed(session, ctx, "withdraw", "bulletin", row.id)
+    return Changed(_view(session, row), plan_week(session, ctx))
+
+
+def list_bulletins(
+    session: Session, *, within: str | None = None, status: str | None = None
+) -> tuple[BulletinView, ...]:
+    """Bulletins, the newest first."""
+    query = select(Bulletin).order_by(col(Bulletin.created_at).desc(), col(Bulletin.id))
+    if within is not None:
+        query = query.where(lies_in(Bulletin.area, [AreaPath(within)]))
+    if status is not None:
+        query = query.where(Bulletin.status == status)
+    return tuple(_view(session, row) for row in session.exec(query).all())
+
+
+def bulletin(session: Session, id: str) -> BulletinView:  # noqa: A002
+    """One bulletin. Raises Refused(not_found)."""
+    return _view(session, _row(session, id))
+
+
+def approved_bulletins(session: Session, ids: Sequence[str], *, field: str) -> tuple[Bulletin, ...]:
+    """The rows of bulletins that may be aired, in order.
+
+    Raises Refused(required, not_found, not_approved, withdrawn, too_many).
+    """
+    if not ids:
+        raise Refused("required", field=field)
+    rows = [_row(session, one, field=field) for one in ids]
+    for row in rows:
+        if row.status == "withdrawn":
+            raise Refused("withdrawn", field=field, value=row.title)
+        if row.status != "approved":
+            raise Refused("not_approved", field=field, value=row.title)
+    if sum(len(row.renditions) for row in rows) > MAX_RENDITIONS:
+        raise Refused("too_many", field=field, limit=MAX_RENDITIONS)
+    return tuple(rows)
+
+
+def manifest_payload(session: Session, digest: Digest) -> bytes | None:
+    """A rendition's manifest as it goes over the wire, or None where there is no such rendition."""
+    row = session.get(Rendition, digest.hex())
+    return None if row is None else row.manifest
+
+
+def manifest(session: Session, digest: Digest) -> Manifest:
+    """A rendition's manifest. Raises Refused(not_found)."""
+    payload = manifest_payload(session, digest)
+    message = decode(payload) if payload is not None else None
+    if not isinstance(message, Manifest):
+        raise Refused("not_found", field="rendition", value=digest.hex())
+    return message
+
+
+def _keep(session: Session, ctx: Context, one: NewRendition) -> str:
+    digest = ctx.media.put(one.data, one.manifest).hex()
+    if session.get(Rendition, digest) is None:
+        held = one.manifest
+        row = Rendition(
+            digest=digest,
+            language=one.language[:35],
+            length_bytes=held.length_bytes,
+            duration_ms=held.duration_ms,
+            loudness_centi_lufs=held.loudness_centi_lufs,
+            peak_centi_db=held.peak_centi_db,
+            levelled_by=one.levelled_by,
+            manifest=encode(held),
+            created_at=ctx.now,
+        )
+        session.add(row)
+        session.flush()
+    return digest
+
+
+def _title(text: str) -> str:
+    if not text.strip():
+        raise Refused("required", field="title")
+    return text.strip()[:200]
+
+
+def _content_hash(title: str, digests: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join([title, *digests]).encode()).hexdigest()
+
+
+def _row(session: Session, name: str, *, field: str = "bulletin") -> Bulletin:
+    row = session.get(Bulletin, name)
+    if row is None:
+        raise Refused("not_found", field=field, value=name[:64])
+    return row
+
+
+def _view(session: Session, row: Bulletin) -> BulletinView:
+    renditions = [session.get_one(Rendition, digest) for digest in row.renditions]
+    return BulletinView(
+        row.id, AreaPath(row.area), row.title, row.status, row.content_hash, row.author, row.approved_by,
+        None if row.approved_at is None else InstantMs(row.approved_at), InstantMs(row.created_at), row.source_name,
+        row.note, tuple(_rendition(one) for one in renditions),
+    )  # fmt: skip
+
+
+def _rendition(row: Rendition) -> RenditionView:
+    return RenditionView(
+        Digest(bytes.fromhex(row.digest)), row.language, row.length_bytes, DurationMs(row.duration_ms),
+        row.loudness_centi_lufs, row.peak_centi_db, row.levelled_by,
+    )  # fmt: skip

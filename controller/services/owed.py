@@ -1,0 +1,150 @@
+"""What is owed: orders sent again until the node confirms them or they expire; and what a node that is back lacks."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, update
+from sqlmodel import Session, col, select
+
+from controller.services.context import Context, OutControl, OutDocument
+from controller.services.documents import documents_for
+from controller.services.journal import held_number
+from controller.tables import Node, OwedOrder
+from devices.protocol.envelope import seal
+from devices.protocol.orders import OrderAction
+from devices.protocol.refusal import RefusalReason
+from devices.protocol.reports import Acknowledgement, Health, Receipt, ReceiptEvent
+from devices.protocol.topics import AreaChannel
+from loa.names import AreaPath
+from loa.precedence import Precedence
+from loa.units import InstantMs, NodeId
+
+FIRST_WAIT_MS, LONGEST_WAIT_MS = 2000, 60_000
+_CURABLE = frozenset({RefusalReason.TIME_UNKNOWN, RefusalReason.UNTRUSTED_KEY, RefusalReason.MANDATE_EXCEEDED})
+"""Refused now, but perhaps not once the node has the time or a newer trust document: keep on sending."""
+_STOP_DONE = frozenset({ReceiptEvent.STOPPED, ReceiptEvent.FINISHED})
+
+
+@dataclass(frozen=True)
+class OwedSend:
+    """A signed order to be published on one node's own order topic."""
+
+    order: str
+    node: NodeId
+    payload: bytes
+    precedence: Precedence
+    attempts: int
+    """How often it was sent again, this time included."""
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What a node that is back must be given: nothing that it has, or that is over."""
+
+    orders: tuple[OwedSend, ...]
+    documents: tuple[OutDocument, ...]
+    controls: tuple[OutControl, ...]
+    """Its placement where it has an older one; and what the centre holds of its journal."""
+
+
+def wait_ms(attempts: int) -> int:
+    """Wait after the n-th sending: 2, 4, 8 … at most 60 s."""
+    return int(min(LONGEST_WAIT_MS, FIRST_WAIT_MS << min(attempts, 10)))
+
+
+def due_orders(session: Session, now: InstantMs, *, limit: int = 500) -> tuple[OwedSend, ...]:
+    """Orders whose repeat is due, emergencies first; each is put off by its back-off."""
+    query = (
+        select(OwedOrder)
+        .where(col(OwedOrder.confirmed_at).is_(None), OwedOrder.next_at <= now, OwedOrder.expires_at > now)
+        .order_by(col(OwedOrder.precedence).desc(), col(OwedOrder.next_at), col(OwedOrder.node))
+        .limit(limit)
+    )
+    return _sent(session, session.exec(query).all(), now)
+
+
+def owed_to(session: Session, node: str, now: InstantMs) -> tuple[OwedSend, ...]:
+    """Everything still owed to one node, to be sent at once because it is back."""
+    query = (
+        select(OwedOrder)
+        .where(OwedOrder.node == node, col(OwedOrder.confirmed_at).is_(None), OwedOrder.expires_at > now)
+        .order_by(col(OwedOrder.precedence).desc(), col(OwedOrder.issued_at), col(OwedOrder.order))
+    )
+    return _sent(session, session.exec(query).all(), now)
+
+
+def reconcile(session: Session, ctx: Context, health: Health) -> Reconciliation:
+    """Compare what a node says it holds with what we know, and give it what it lacks."""
+    row = session.get(Node, health.node)
+    if row is None or row.retired_at is not None:
+        return Reconciliation((), (), ())
+    controls: list[OutControl] = []
+    if health.placement_version < row.placement_version:
+        controls.append(OutControl(health.node, row.placement))
+    held = Acknowledgement(
+        node=health.node, epoch=health.epoch, number=held_number(session, health.node, health.epoch, ctx.now),
+        issued_at=ctx.now,
+    )  # fmt: skip
+    if held.number != health.acknowledged:
+        controls.append(OutControl(health.node, seal(held, ctx.keys)))
+    documents = _lacking(session, AreaPath(row.area), health)
+    return Reconciliation(owed_to(session, health.node, ctx.now), documents, tuple(controls))
+
+
+def confirm(session: Session, receipts: Iterable[Receipt], now: InstantMs) -> int:
+    """Take what nodes confirmed off the list; returns how many. Any order of receipts, any number of times."""
+    done: list[dict[str, object]] = []
+    stopped: list[dict[str, object]] = []
+    for receipt in receipts:
+        if receipt.subject is None or receipt.refusal in _CURABLE:
+            continue
+        key = {"its_node": receipt.node, "its_subject": receipt.subject.hex(), "at": now}
+        done.append(key)
+        if receipt.event in _STOP_DONE:
+            stopped.append(key)
+    open_ones = (col(OwedOrder.node) == bindparam("its_node"), col(OwedOrder.confirmed_at).is_(None))
+    by_order = update(OwedOrder).where(*open_ones, col(OwedOrder.order) == bindparam("its_subject"))
+    by_subject = update(OwedOrder).where(
+        *open_ones, col(OwedOrder.subject) == bindparam("its_subject"), col(OwedOrder.action) == int(OrderAction.STOP)
+    )
+    count = 0
+    for statement, keys in ((by_order, done), (by_subject, stopped)):
+        if keys:
+            result = session.connection().execute(statement.values(confirmed_at=bindparam("at")), keys)
+            count += max(0, result.rowcount)
+    return count
+
+
+def next_owed_at(session: Session, now: InstantMs) -> InstantMs | None:
+    """When the next repeat is due, now at the earliest."""
+    query = select(OwedOrder.next_at).where(col(OwedOrder.confirmed_at).is_(None), OwedOrder.expires_at > now)
+    found = session.exec(query.order_by(col(OwedOrder.next_at)).limit(1)).first()
+    return None if found is None else InstantMs(max(found, now))
+
+
+def _sent(session: Session, rows: Sequence[OwedOrder], now: InstantMs) -> tuple[OwedSend, ...]:
+    out: list[OwedSend] = []
+    for row in rows:
+        row.attempts += 1
+        row.next_at = now + wait_ms(row.attempts)
+        session.add(row)
+        out.append(OwedSend(row.order, NodeId(row.node), row.payload, Precedence(row.precedence), row.attempts))
+    session.flush()
+    return tuple(out)
+
+
+def _lacking(session: Session, area: AreaPath, health: Health) -> tuple[OutDocument, ...]:
+    """Documents of the node's areas that are newer than what it holds. Trust first: the rest needs it."""
+    settings = {one.area: one.version for one in health.settings}
+    timetables = {one.area: one.version for one in health.timetables}
+    held = {AreaChannel.SETTINGS: settings, AreaChannel.TIMETABLE: timetables}
+    found: list[OutDocument] = []
+    for version, document in documents_for(session, area):
+        has = (
+            health.trust_version
+            if document.channel is AreaChannel.TRUST
+            else held[document.channel].get(document.area, 0)
+        )
+        if has < version:
+            found.append(document)
+    return tuple(sorted(found, key=lambda one: one.channel is not AreaChannel.TRUST))

@@ -1,0 +1,143 @@
+"""Receipts: kept as they came, in groups; acknowledged after their commit; coverage follows from them alone."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlmodel import Session, SQLModel, col, select
+
+from controller.services.coverage import NodeCoverage, advance, read
+from controller.services.journal import held_number
+from controller.services.owed import confirm
+from controller.tables import Broadcast, BroadcastNode, NodeState, ReceiptRow
+from devices.protocol.reports import Receipt
+from loa.units import InstantMs, NodeId
+
+_AT_ONCE = 400
+
+
+@dataclass(frozen=True)
+class Held:
+    """Everything of this epoch up to `number` is held: to be acknowledged now that it is committed."""
+
+    node: NodeId
+    epoch: bytes
+    number: int
+
+
+def record_receipts(session: Session, batch: Sequence[tuple[Receipt, bytes]], now: InstantMs) -> tuple[Held, ...]:
+    """Keep receipts whose signatures were checked, with their signed bytes; say what may be acknowledged.
+
+    Repeats are harmless, and any order gives the same. Acknowledge only after the commit.
+    """
+    if not batch:
+        return ()
+    _insert_ignoring(session, ReceiptRow, [_row(receipt, payload, now) for receipt, payload in batch])
+    receipts = [receipt for receipt, _ in batch]
+    _project(session, receipts)
+    confirm(session, receipts, now)
+    journals = sorted({(receipt.node, receipt.epoch) for receipt in receipts})
+    return tuple(_advance_held(session, node, epoch, now) for node, epoch in journals)
+
+
+def receipts_of(
+    session: Session, *, subject: str | None = None, node: str | None = None, limit: int = 500
+) -> tuple[ReceiptRow, ...]:
+    """Receipts as rows, the newest first; for reading only."""
+    query = select(ReceiptRow).order_by(col(ReceiptRow.at).desc(), col(ReceiptRow.number).desc()).limit(limit)
+    if subject is not None:
+        query = query.where(ReceiptRow.subject == subject)
+    if node is not None:
+        query = query.where(ReceiptRow.node == node)
+    return tuple(session.exec(query))
+
+
+def _row(receipt: Receipt, payload: bytes, now: InstantMs) -> dict[str, Any]:
+    return {
+        "node": receipt.node,
+        "epoch": receipt.epoch.hex(),
+        "number": receipt.number,
+        "at": receipt.at,
+        "event": int(receipt.event),
+        "subject": receipt.subject.hex() if receipt.subject else None,
+        "cause": int(receipt.cause),
+        "refusal": None if receipt.refusal is None else int(receipt.refusal),
+        "position_ms": receipt.position_ms,
+        "late_ms": receipt.late_ms,
+        "precedence": None if receipt.precedence is None else int(receipt.precedence),
+        "time_error_ms": receipt.time_error_ms,
+        "payload": payload,
+        "received_at": now,
+    }
+
+
+def _project(session: Session, receipts: Sequence[Receipt]) -> None:
+    """Bring coverage up to date with these receipts."""
+    by_pair: dict[tuple[str, str], list[Receipt]] = defaultdict(list)
+    for receipt in receipts:
+        if receipt.subject is not None:
+            by_pair[receipt.subject.hex(), receipt.node].append(receipt)
+    subjects = sorted({subject for subject, _ in by_pair})
+    known: set[str] = set()
+    held: dict[tuple[str, str], NodeCoverage] = {}
+    for at in range(0, len(subjects), _AT_ONCE):
+        some = subjects[at : at + _AT_ONCE]
+        known.update(session.exec(select(Broadcast.id).where(col(Broadcast.id).in_(some))))
+        nodes = sorted({node for subject, node in by_pair if subject in some})
+        held |= _held_coverage(session, some, nodes)
+    fresh: list[dict[str, Any]] = []
+    for (subject, node), group in by_pair.items():
+        if subject not in known:
+            continue
+        before = held.get((subject, node))
+        line = before or NodeCoverage(NodeId(node))
+        for receipt in group:
+            line = advance(line, receipt)
+        if line != before:
+            fresh.append(asdict(line) | {"broadcast": subject, "cause": int(line.cause)})
+    if fresh:
+        _upsert(session, BroadcastNode, fresh)
+
+
+def _held_coverage(
+    session: Session, subjects: Sequence[str], nodes: Sequence[str]
+) -> Mapping[tuple[str, str], NodeCoverage]:
+    found: dict[tuple[str, str], NodeCoverage] = {}
+    for at in range(0, len(nodes), _AT_ONCE):
+        query = select(BroadcastNode).where(
+            col(BroadcastNode.broadcast).in_(subjects), col(BroadcastNode.node).in_(nodes[at : at + _AT_ONCE])
+        )
+        found |= {(row.broadcast, row.node): read(row) for row in session.exec(query)}
+    return found
+
+
+def _advance_held(session: Session, node: NodeId, epoch: bytes, now: InstantMs) -> Held:
+    number = held_number(session, node, epoch, now)
+    state = session.get(NodeState, str(node))
+    if state is not None and (state.epoch != epoch or state.held_number != number):
+        state.epoch, state.held_number = epoch, number
+        session.add(state)
+    return Held(node, epoch, number)
+
+
+def _insert(session: Session, table: type[SQLModel]) -> Any:
+    core: Table = table.__table__  # type: ignore[attr-defined]
+    postgresql = session.get_bind().dialect.name == "postgresql"
+    return postgresql_insert(core) if postgresql else sqlite_insert(core)
+
+
+def _insert_ignoring(session: Session, table: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
+    session.connection().execute(_insert(session, table).on_conflict_do_nothing(), rows)
+
+
+def _upsert(session: Session, table: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
+    statement = _insert(session, table)
+    core: Table = table.__table__  # type: ignore[attr-defined]
+    keys = [column.name for column in core.primary_key]
+    values = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    session.connection().execute(statement.on_conflict_do_update(index_elements=keys, set_=values), rows)
+    session.expire_all()
