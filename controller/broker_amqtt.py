@@ -49,8 +49,8 @@ class SteadyBroker(Broker):  # type: ignore[misc]
         writer: Any,
         client_session: Any,
         handler: Any,
-        server: Any,
-        listener_name: str,  # noqa: ARG002
+        server: Any,  # noqa: ARG002
+        listener_name: str,
     ) -> None:
         # Defect: after a connection it sends retained messages of every topic that anybody subscribed to, and that
         # loop breaks when the subscriptions change under it, which leaves the client without its message loop.
@@ -94,8 +94,8 @@ class SteadyBroker(Broker):  # type: ignore[misc]
     async def _handle_message_delivery(
         self,
         client_session: Any,
-        handler: Any,
-        wait_deliver: Any,  # noqa: ARG002
+        handler: Any,  # noqa: ARG002
+        wait_deliver: Any,
     ) -> bool:
         # Defect: what came with QoS 0 goes out with the subscription's QoS, so a stream would cost confirmations.
         message = wait_deliver.result()

@@ -1,0 +1,258 @@
+"""A centre: everything the controller runs, composed. The API, the command and the demo go through this.
+
+Every change is one unit of work; what it puts on the wire goes out right after the commit. All that matters is in the
+tables, so a centre that was killed takes everything up again when it starts.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TypeVar
+
+from sqlmodel import Session
+
+from controller import due, keyfiles
+from controller.broker import Broker, choose_broker
+from controller.config import CentreConfig
+from controller.desk import CentreDesk
+from controller.events import Events
+from controller.keyfiles import CentreKeys
+from controller.media import MediaStore
+from controller.services import areas, settings, trust
+from controller.services.context import Changed, Context, Outgoing
+from controller.store import Database
+from controller.wire.common import Waker, WireContext, keep_going
+from controller.wire.transmitter import Transmitter
+from devices.links.mqtt import MqttLink
+from devices.links.port import Link
+from loa.clock import Clock, SystemClock
+from loa.entropy import Entropy, system_entropy
+from loa.errors import Refused
+from loa.names import AreaPath
+
+T = TypeVar("T")
+CONTROLLER = "loa"
+"""The account under which the controller acts by itself."""
+_LONGEST_PAUSE_S = 30.0
+"""What is due is looked at this often at least, so that a wall clock that jumped is noticed."""
+
+
+class Centre(CentreDesk):
+    """Made by `Centre.start`. All calls on its event loop."""
+
+    def __init__(self, config: CentreConfig, clock: Clock, entropy: Entropy, lock: TextIOWrapper) -> None:
+        self.config, self.clock, self.entropy = config, clock, entropy
+        self.events = Events()
+        self.keys_created = False
+        """Whether this start made the keys; tell where they are."""
+        self._lock = lock
+        self._closing = contextlib.AsyncExitStack()
+        self._due_waker = Waker()
+        self._done_at = clock.now_ms()
+
+    db: Database
+    media: MediaStore
+    keys: CentreKeys
+    province: AreaPath
+    broker: Broker | None
+    link: Link
+    transmitter: Transmitter
+
+    @classmethod
+    async def start(
+        cls,
+        config: CentreConfig,
+        clock: Clock | None = None,
+        entropy: Entropy = system_entropy,
+        *,
+        link: Link | None = None,
+    ) -> "Centre":
+        """Take the data folder, make what is missing in it, start broker and wire, take up what was going on.
+
+        link: instead of MQTT to `config.broker`, for a world without sockets. Raises Refused(already_running,
+        insecure_broker, bad_broker, broker_missing, bad_key_file), OperatorNeeded(broker_unreachable, database_...).
+        """
+        config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        centre = cls(config, clock or SystemClock(), entropy, _take_folder(config.data))
+        try:
+            await centre._open(link)
+        except BaseException:
+            await centre.stop()
+            raise
+        return centre
+
+    async def stop(self) -> None:
+        """Orderly: nothing new leaves, what is under way is finished, the broker ends last."""
+        await self._closing.aclose()
+        self._lock.close()
+
+    async def _open(self, link: Link | None) -> None:
+        config, closing = self.config, self._closing
+        self.db = Database(config.database_url, inline=link is not None)
+        closing.callback(self.db.close)
+        await asyncio.to_thread(self.db.upgrade)
+        self.media = MediaStore(config.media_folder)
+        self.incoming_folder.mkdir(parents=True, exist_ok=True)
+        self._open_keys()
+        await self._first_documents()
+        self.broker = None
+        if link is None:
+            link = await self._open_broker()
+        self.link = link
+        wire = WireContext(link, self.db, self.clock, self.entropy, self.keys.controller, self.events)
+        self.transmitter = Transmitter(
+            wire,
+            self.media,
+            notes=config.data / "streams.json",
+            health_interval_s=config.health_interval_s,
+        )
+        await self.transmitter.start()
+        closing.push_async_callback(self.transmitter.stop)
+        keeper = asyncio.create_task(keep_going("due", wire, self._due_turn), name="due")
+        closing.push_async_callback(_cancelled, keeper)
+
+    def _open_keys(self) -> None:
+        folder = self.config.keys_folder
+        self.keys_created = not (folder / "controller.json").exists()
+        self.keys = keyfiles.create_centre(folder, AreaPath(self.config.province), self.clock.now_ms(), self.entropy)
+        self.province = self.keys.area
+
+    async def _open_broker(self) -> Link:
+        config = self.config
+        self.broker = choose_broker(
+            config.broker,
+            config.broker_folder,
+            self.clock,
+            bind=config.broker_bind,
+            port=config.broker_port,
+            insecure=config.insecure_broker,
+        )
+        await self.broker.start()
+        self._closing.push_async_callback(self.broker.stop)
+        name = f"loa-{self.keys.controller.key_id.hex()}"
+        return MqttLink(
+            self.broker.url, name, self.clock, self.entropy, keepalive_s=20.0, backoff_s=(0.2, 5.0),
+            max_queued_bytes=8 * 1024 * 1024,
+        )  # fmt: skip
+
+    async def _first_documents(self) -> None:
+        """What every province has from its first moment on: its area, trust and settings."""
+        ctx = self.context(CONTROLLER)
+
+        def work(session: Session) -> None:
+            areas.ensure_province(session, ctx, self.config.province_name)
+            self._renew_trust(session, ctx)
+            settings.ensure_settings(session, ctx, health_interval_s=self.config.health_interval_s)
+
+        await self.db.unit_of_work(work)
+
+    def _renew_trust(self, session: Session, ctx: Context) -> Outgoing:
+        return trust.renew_trust(
+            session,
+            ctx,
+            appointments=self.keys.appointments,
+            revocations=self.keys.revocations,
+            root_sets=self.keys.root_sets,
+        )
+
+    # What others build on.
+
+    def context(self, account: str) -> Context:
+        """For a service that acts in the name of `account`."""
+        return Context(
+            clock=self.clock,
+            entropy=self.entropy,
+            keys=self.keys.controller,
+            province=self.province,
+            account=account,
+            media=self.media,
+        )
+
+    async def reading(self, work: Callable[[Session], T]) -> T:
+        """Look at the tables without waiting for writers."""
+        return await self.db.reading(work)
+
+    async def unit_of_work(self, work: Callable[[Session], T]) -> T:
+        """Change the tables; then `put_out` what the change says."""
+        return await self.db.unit_of_work(work)
+
+    async def put_out(self, outgoing: Outgoing) -> None:
+        """Publish what a committed change decided, and see when something is due next."""
+        await self.transmitter.send(outgoing)
+        if outgoing:
+            self._due_waker.wake()
+
+    async def do(self, account: str, change: Callable[[Session, Context], Changed[T]]) -> T:
+        """One change in the name of `account`: a unit of work, then the wire."""
+        ctx = self.context(account)
+        changed = await self.db.unit_of_work(lambda session: change(session, ctx))
+        await self.put_out(changed.outgoing)
+        return changed.value
+
+    @property
+    def broker_connected(self) -> bool:
+        return self.link.is_up
+
+    @property
+    def broker_url(self) -> str:
+        return "" if self.broker is None else self.broker.url
+
+    @property
+    def incoming_folder(self) -> Path:
+        """Where uploads lie until they are imported; on the same disk as the media."""
+        return self.config.data / "incoming"
+
+    @property
+    def keys_folder(self) -> Path:
+        return self.config.keys_folder
+
+    # What is due.
+
+    def look_again(self) -> None:
+        """Plans changed: see when something is due next."""
+        self._due_waker.wake()
+
+    async def _due_turn(self) -> None:
+        ctx = self.context(CONTROLLER)
+        since, now = self._done_at, ctx.now
+
+        def work(session: Session) -> Changed[due.Done]:
+            renewed = self._renew_trust(session, ctx)
+            done = due.do_due(session, ctx, since)
+            return Changed(done, renewed + done.outgoing)
+
+        done = await self.db.unit_of_work(work)
+        self._done_at = now
+        await self.transmitter.send(done.outgoing)
+        for broadcast in done.value.started:
+            self.events.publish("air", broadcast, on=True)
+        for broadcast in done.value.ended:
+            self.events.publish("broadcast", broadcast, status="ended")
+        pause_s = _LONGEST_PAUSE_S
+        if done.value.next_at is not None:
+            pause_s = max(0.0, min(pause_s, (done.value.next_at - self.clock.now_ms()) / 1000))
+        await self._due_waker.wait(self.clock, pause_s)
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _take_folder(folder: Path) -> TextIOWrapper:
+    """One process a data folder. The lock goes with the process, however it ends. Raises Refused(already_running)."""
+    lock = (folder / "lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise Refused("already_running", folder=folder) from error
+    lock.seek(0)
+    lock.truncate()
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock

@@ -1,0 +1,182 @@
+"""The controller's end of the wire as a whole: one link, and the desks that fill and empty it."""
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from controller.media import MediaStore
+from controller.services.context import Outgoing
+from controller.wire.common import WireContext, keep_going, log
+from controller.wire.documents import DocumentDesk
+from controller.wire.liveness import Liveness
+from controller.wire.orders import OrderDesk
+from controller.wire.reconcile import Reconciliation
+from controller.wire.records import keep_group
+from controller.wire.registry import NodeRegistry
+from controller.wire.reports import REPORT_CHANNELS, Arrived, Believed, ReportDesk
+from controller.wire.statements import Statements
+from controller.wire.streams import StreamDesk
+from controller.wire.timing import answer_time
+from devices.links.port import Delivery
+from devices.protocol.judge import judge_report
+from devices.protocol.media import TimeRequest, Want
+from devices.protocol.refusal import WireRefusal
+from devices.protocol.reports import Health, Presence, PresenceState
+from devices.protocol.topics import UpTopic, controller_subscriptions, read_up_topic
+from loa.precedence import Precedence
+from loa.units import InstantMs
+
+EMERGENCY_HOLD_S = 2.0
+"""Ordinary audio waits this long after an emergency went out."""
+
+
+class Transmitter:
+    """Start it with a link that was not started yet. All calls on the event loop."""
+
+    def __init__(
+        self, wire: WireContext, media: MediaStore, *, notes: Path | None = None, health_interval_s: int = 60
+    ) -> None:
+        self.wire = wire
+        self.registry = NodeRegistry(wire.db, wire.clock)
+        self.statements = Statements(wire)
+        self.orders = OrderDesk(wire)
+        self.documents = DocumentDesk(wire)
+        self.streams = StreamDesk(wire, media, notes)
+        self.reports = ReportDesk(wire, self.registry, self._keep)
+        self.reconciliation = Reconciliation(wire, self.registry, self.documents, self.orders, self.statements)
+        self.liveness = Liveness(wire, health_interval_s)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Take everything up from the tables, then let the link come up."""
+        await self.registry.refresh()
+        await self.documents.load()
+        await self.liveness.load()
+        self.wire.link.listen(controller_subscriptions())
+        for name, turn in (
+            ("reports", self.reports.turn),
+            ("orders", self.orders.turn),
+            ("stream plan", self.streams.plan_turn),
+            ("stream pump", self.streams.pump_turn),
+            ("reconciliation", self.reconciliation.turn),
+            ("liveness", self.liveness.turn),
+        ):
+            self._spawn(keep_going(name, self.wire, turn), name)
+        await self.wire.link.start(self)
+
+    async def stop(self) -> None:
+        """Reports that came in but are not committed are not acknowledged, so their nodes send them again."""
+        await self.wire.link.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def send(self, outgoing: Outgoing) -> None:
+        """Publish what a unit of work decided, orders first. Call after its commit, with nothing in between."""
+        for order in outgoing.orders:
+            self.orders.publish(order)
+            if order.precedence is Precedence.EMERGENCY:
+                self._hold_audio()
+        for control in outgoing.controls:
+            self.wire.to_node(control.node, control.payload)
+        if outgoing.controls:
+            await self.registry.refresh()
+        if outgoing.documents:
+            await self.documents.publish(outgoing.documents)
+            self.reconciliation.newer_documents()
+        if outgoing.orders or outgoing.documents:
+            self.streams.plan_again()
+
+    def _hold_audio(self) -> None:
+        self.streams.outflow.pause_ordinary(True)
+
+        async def release() -> None:
+            await self.wire.clock.sleep(EMERGENCY_HOLD_S)
+            self.streams.outflow.pause_ordinary(False)
+            self.streams.plan_again()
+
+        self._spawn(release(), "release of audio")
+
+    # The link's listener.
+
+    def link_up(self) -> None:
+        self.wire.events.publish("air", "broker", up=True)
+        self._spawn(self._published_again(), "documents again")
+
+    async def _published_again(self) -> None:
+        await self.documents.publish_all()
+        self.orders.wake()
+        self.streams.plan_again()
+        self.reconciliation.newer_documents()
+
+    def link_down(self, reason: str) -> None:
+        log.warning("the broker is gone: %s", reason)
+        self.wire.events.publish("air", "broker", up=False, reason=reason)
+
+    def delivered(self, delivery: Delivery) -> None:
+        at = self.wire.clock.now_ms()
+        topic = read_up_topic(delivery.topic)
+        if topic is None:
+            return
+        if topic.channel in REPORT_CHANNELS:
+            self.reports.add(Arrived(at, topic, delivery.payload, delivery.retained))
+        else:
+            self._answer(topic, delivery, at)
+
+    def _answer(self, topic: UpTopic, delivery: Delivery, at: InstantMs) -> None:
+        """A want or a clock question: judged at once."""
+        node = self.registry.known(topic.node)
+        if node is None:
+            self._spawn(self._look_for(topic.node), "look for a node")
+            return
+        try:
+            report = judge_report(
+                delivery.payload, topic_node=topic.node, public_key=node.public_key, retained=delivery.retained
+            )
+        except WireRefusal as refusal:
+            self.reports.refuse(node.id, refusal.reason.code)
+            return
+        self.wire.counters.received[type(report).__name__.lower()] += 1
+        if isinstance(report, TimeRequest):
+            answer_time(self.wire, report, at)
+        elif isinstance(report, Want):
+            self._spawn(self.streams.want(report), "want")
+
+    async def _look_for(self, name: str) -> None:
+        """A stranger, or a node enrolled a moment ago: it will ask again."""
+        if await self.registry.find(name) is None:
+            self.reports.refuse(name[:40], "untrusted_key")
+
+    # Reports.
+
+    async def _keep(self, believed: list[Believed]) -> None:
+        now = self.wire.clock.now_ms()
+        kept = await self.wire.db.unit_of_work(lambda session: keep_group(session, believed, now))
+        for (node, epoch), number in kept.held.items():
+            self.statements.acknowledge(node, epoch, number)
+        for one in believed:
+            self._heard(one)
+        for broadcast in kept.broadcasts:
+            self.wire.events.publish("coverage", broadcast)
+
+    def _heard(self, one: Believed) -> None:
+        report = one.report
+        if isinstance(report, Health):
+            self.reconciliation.heard_health(one.node, report)
+            self.liveness.heard(one.node.id, report)
+        elif isinstance(report, Presence):
+            if report.state is PresenceState.ONLINE:
+                self.reconciliation.heard_session(one.node.id, report.session)
+            self.liveness.hinted(one.node.id, report)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.wire.counters.faults[task.get_name()] += 1
+            log.error("%s failed", task.get_name(), exc_info=task.exception())

@@ -1,0 +1,143 @@
+"""`loa serve`: the centre, its broker, its API and its first page, in one process and one event loop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+
+from api.app import create_app
+from controller.accounts import FIRST_ACCOUNT, ensure_first_account
+from controller.centre import Centre
+from controller.config import CentreConfig, load_config
+
+app = typer.Typer(add_completion=False, no_args_is_help=False)
+_GRACE_S = 5
+
+
+@app.command()
+def serve(  # noqa: PLR0917 - options, all of them given by name
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of database, recordings and keys [default: loa-data].", show_default=False),
+    ] = None,
+    bind: Annotated[
+        str | None, typer.Option(help="Address of API and page [default: 127.0.0.1].", show_default=False)
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of API and page [default: 8080].", show_default=False)] = None,
+    broker: Annotated[
+        str | None,
+        typer.Option(help="auto, mosquitto, amqtt, or mqtt://host:port [default: auto].", show_default=False),
+    ] = None,
+    broker_bind: Annotated[
+        str | None, typer.Option(help="Address of an embedded broker [default: 127.0.0.1].", show_default=False)
+    ] = None,
+    broker_port: Annotated[
+        int | None,
+        typer.Option(help="Port of an embedded broker; 0 for any free one [default: 1883].", show_default=False),
+    ] = None,
+    insecure_broker: Annotated[
+        bool | None,
+        typer.Option("--insecure-broker", help="Allow a broker that other machines reach without a password."),
+    ] = None,
+    province: Annotated[
+        str | None,
+        typer.Option(help="Code of the province; counts at the first start [default: quang-ninh].", show_default=False),
+    ] = None,
+    province_name: Annotated[str | None, typer.Option(help="Its name as people write it.", show_default=False)] = None,
+    database: Annotated[
+        str | None, typer.Option(help="postgresql://… [default: SQLite in the data folder].", show_default=False)
+    ] = None,
+) -> None:
+    """Run the centre until Ctrl-C.
+
+    The first start makes the keys and the first account and says where they are. Each option can also be given as
+    LOA_… in the environment or in loa.toml in the data folder.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    config = load_config(
+        data=data,
+        bind=bind,
+        port=port,
+        broker=broker,
+        broker_bind=broker_bind,
+        broker_port=broker_port,
+        insecure_broker=insecure_broker,
+        province=province,
+        province_name=province_name,
+        database=database,
+    )
+    asyncio.run(_serve(config))
+
+
+async def _serve(config: CentreConfig) -> None:
+    centre = await Centre.start(config)
+    try:
+        password = await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
+        server = _Server(
+            uvicorn.Config(
+                create_app(centre),
+                host=config.bind,
+                port=config.port,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_S,
+            )
+        )
+        sockets = [server.config.bind_socket()]
+        host, port = sockets[0].getsockname()[:2]
+        _say(centre, f"http://{f'[{host}]' if ':' in host else host}:{port}", password)
+        await server.serve(sockets=sockets)
+    finally:
+        await centre.stop()
+
+
+class _Server(uvicorn.Server):
+    """Ends in order on SIGINT and SIGTERM, and leaves what comes after it to us."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            self.should_exit = True
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, end)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+
+def _say(centre: Centre, url: str, password: str | None) -> None:
+    lines = [f"Loa    {url}"]
+    if centre.broker is not None:
+        lines.append(f"Broker {centre.broker.name} {_plain(centre.broker_url)}")
+    lines.append(f"Data   {centre.config.data.resolve()}")
+    if centre.keys_created:
+        lines += [
+            f"Keys   {centre.keys_folder.resolve()} (made now)",
+            "       Move keys/roots/*.json to a safe place that is not this machine; the centre does not need them.",
+        ]
+    if password is not None:
+        lines += [
+            f"First account: {FIRST_ACCOUNT}",
+            f"One-time password: {password}",
+            "       It is shown this once; change it after signing in.",
+        ]
+    typer.echo("\n".join(lines))
+    sys.stdout.flush()
+
+
+def _plain(url: str) -> str:
+    """A URL without the password in it."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
