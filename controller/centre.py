@@ -106,7 +106,7 @@ class Centre(CentreDesk):
         wire = WireContext(link, self.db, self.clock, self.entropy, self.keys.controller, self.events)
         self.transmitter = Transmitter(
             wire,
-            self.media,
+            lambda: self.context(CONTROLLER),
             notes=config.data / "streams.json",
             health_interval_s=config.health_interval_s,
         )

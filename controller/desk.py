@@ -9,11 +9,12 @@ from sqlmodel import Session
 
 from audio.importing import ImportedAudio, ImportOptions, import_recording
 from controller.events import Events
-from controller.services import areas, broadcasts, bulletins, nodes, programmes, timetables
+from controller.services import areas, broadcasts, bulletins, coverage, nodes, programmes, timetables
 from controller.services.areas import AreaView
 from controller.services.broadcasts import BroadcastView, Issued, IssueForm
 from controller.services.bulletins import BulletinView, NewRendition
 from controller.services.context import Changed, Context
+from controller.services.coverage import Coverage
 from controller.services.nodes import Enrolled, NodeView
 from controller.services.programmes import ProgrammeForm, ProgrammeView
 from devices.protocol.documents import Timetable
@@ -197,6 +198,10 @@ class CentreDesk:
     async def timetable(self: CentreWork, area: str) -> Timetable | None:
         """The timetable of an area as it was signed last."""
         return await self.reading(lambda session: timetables.timetable(session, area))
+
+    async def coverage(self: CentreWork, broadcast: str) -> Coverage:
+        """Of the nodes a broadcast was for: what receipts say. As `coverage.coverage`."""
+        return await self.reading(lambda session: coverage.coverage(session, broadcast))
 
     async def broadcast(self: CentreWork, broadcast: str) -> BroadcastView:
         return await self.reading(lambda session: broadcasts.broadcast(session, broadcast))

@@ -6,6 +6,7 @@ from sqlmodel import Session, col, select
 
 from controller.services import planning, trust
 from controller.services.context import Context, Outgoing
+from controller.services.due import close_broadcasts, open_broadcasts
 from controller.tables import Broadcast
 from loa.units import InstantMs
 
@@ -28,19 +29,13 @@ def do_due(session: Session, ctx: Context, since: InstantMs) -> Done:
     outgoing = Outgoing()
     if planning.plan_due(session, ctx) <= ctx.now:
         outgoing += planning.plan_week(session, ctx)
-    over = list(
-        session.exec(select(Broadcast).where(col(Broadcast.status).in_(_OPEN), col(Broadcast.expires_at) <= ctx.now))
-    )
-    for row in over:
-        row.status = "ended"
-        session.add(row)
-    session.flush()
+    began, ended = open_broadcasts(session, ctx), close_broadcasts(session, ctx)
     started = session.exec(
         select(Broadcast.id).where(
-            col(Broadcast.status).in_(_OPEN), col(Broadcast.start_at) > since, col(Broadcast.start_at) <= ctx.now
+            Broadcast.status == "issued", col(Broadcast.start_at) > since, col(Broadcast.start_at) <= ctx.now
         )
     ).all()
-    return Done(outgoing, tuple(started), tuple(row.id for row in over), next_due(session, ctx))
+    return Done(outgoing, tuple(dict.fromkeys((*began, *started))), ended, next_due(session, ctx))
 
 
 def next_due(session: Session, ctx: Context) -> InstantMs | None:

@@ -4,12 +4,14 @@ Spread out in time, so that 2,000 nodes at once do not stand in the way of an em
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
+from controller.services.context import Context
+from controller.services.owed import reconcile
 from controller.wire.common import Waker, WireContext
 from controller.wire.documents import DocumentDesk
 from controller.wire.orders import OrderDesk
 from controller.wire.registry import Enrolled, NodeRegistry
-from controller.wire.statements import Statements
 from devices.protocol.reports import Health
 
 NODES_A_SECOND = 100.0
@@ -26,34 +28,29 @@ class Reconciliation:
         registry: NodeRegistry,
         documents: DocumentDesk,
         orders: OrderDesk,
-        statements: Statements,
+        context: Callable[[], Context],
     ) -> None:
         self._wire, self._registry = wire, registry
-        self._documents, self._orders, self._statements = documents, orders, statements
+        self._documents, self._orders, self._context = documents, orders, context
         self._sessions: dict[str, int] = {}
         self._health: dict[str, Health] = {}
         self._came: OrderedDict[str, None] = OrderedDict()
         self._lagging: OrderedDict[str, float] = OrderedDict()
         self._waker = Waker()
 
-    def heard_session(self, node: str, session: int) -> None:
-        """A node spoke within a session; a new one means that it may have missed anything."""
-        if self._sessions.get(node) == session:
-            return
-        self._sessions[node] = session
-        self._documents.forget(node)
-        self._came[node] = None
-        self._waker.wake()
-
     def heard_health(self, node: Enrolled, health: Health) -> None:
-        """What the node holds; it is sent what it lacks, at once where it lacks the trust to believe anything."""
+        """What the node holds. A new session means that it may have missed anything: it is brought up to date."""
         self._health[node.id] = health
-        self.heard_session(node.id, health.session)
+        if self._sessions.get(node.id) != health.session:
+            self._sessions[node.id] = health.session
+            self._documents.forget(node.id)
+            self._came[node.id] = None
+            self._waker.wake()
         if not self._documents.lagging(node, health):
             self._lagging.pop(node.id, None)
             return
         if health.trust_version == 0 or health.placement_version == 0:
-            self._documents.bring_up(node, health)
+            self._documents.bring_up(node, health)  # it can believe nothing, or hears no area, before it has these
         if node.id not in self._lagging:
             self._lagging[node.id] = self._wire.clock.monotonic_s() + SETTLE_S
             self._waker.wake()
@@ -74,8 +71,7 @@ class Reconciliation:
             return
         if self._came:
             node, _ = self._came.popitem(last=False)
-            await self._statements.state(node)
-            await self._orders.send_owed(node)
+            await self._greet(self._health[node])
             await clock.sleep(1 / NODES_A_SECOND)
             return
         now = clock.monotonic_s()
@@ -88,6 +84,14 @@ class Reconciliation:
             await self._waker.wait(clock, at - now)
             return
         await self._waker.wait(clock, None)
+
+    async def _greet(self, health: Health) -> None:
+        """What it is owed, where it is, what we hold of its journal. Documents come by the broker, or after a while."""
+        ctx = self._context()
+        due = await self._wire.db.unit_of_work(lambda session: reconcile(session, ctx, health))
+        self._orders.send(due.orders)
+        for control in due.controls:
+            self._wire.to_node(control.node, control.payload)
 
     def _look_again(self, name: str, now: float) -> None:
         del self._lagging[name]

@@ -5,78 +5,36 @@ from dataclasses import dataclass, field
 
 from sqlmodel import Session
 
-from controller.tables import NodeState, OwedOrder, ReceiptRow
+from controller.services.health import store_health, store_presence
+from controller.services.receipts import record_receipts
 from controller.wire.reports import Believed
-from devices.protocol.envelope import encode
 from devices.protocol.reports import Health, Presence, PresenceState, Receipt
-from loa.units import InstantMs
+from loa.units import InstantMs, NodeId
 
 
 @dataclass(frozen=True)
 class Kept:
     """What a committed group changed."""
 
-    held: Mapping[tuple[str, bytes], int] = field(default_factory=dict)
+    held: Mapping[tuple[NodeId, bytes], int] = field(default_factory=dict)
     """(node, epoch) → every receipt up to this number is in the tables."""
-    broadcasts: frozenset[str] = frozenset()
-    """Broadcasts whose coverage changed."""
+    subjects: frozenset[str] = frozenset()
+    """Broadcasts and orders that the receipts are about."""
 
 
 def keep_group(session: Session, believed: list[Believed], now: InstantMs) -> Kept:
     """Write receipts, health and presence. A repeat changes nothing and is acknowledged again."""
-    receipts = [(one.report, one.payload) for one in believed if isinstance(one.report, Receipt)]
-    kept = _keep_receipts(session, receipts, now)
-    states: dict[str, NodeState] = {}
+    hints: dict[NodeId, tuple[int, bool]] = {}
     for one in believed:
-        row = states.get(one.node.id) or session.get(NodeState, one.node.id) or NodeState(node=one.node.id)
-        states[one.node.id] = row
-        _note(row, one)
-    session.add_all(states.values())
-    return Kept(kept.held, kept.broadcasts)
-
-
-def _note(row: NodeState, one: Believed) -> None:
-    report = one.report
-    if isinstance(report, Presence):
-        row.online_hint = report.state is PresenceState.ONLINE
-        if report.state is PresenceState.OFFLINE or one.retained:
-            return  # unsigned, or from before: says nothing of now
-        row.session = report.session
-    elif isinstance(report, Health):
-        row.session, row.online_hint = report.session, True
-        row.health, row.health_at, row.link_rate = encode(report), one.at, report.link_rate
-    row.last_heard_at = max(row.last_heard_at or 0, one.at)
-
-
-def _keep_receipts(session: Session, receipts: list[tuple[Receipt, bytes]], now: InstantMs) -> Kept:
-    held: dict[tuple[str, bytes], int] = {}
-    broadcasts: set[str] = set()
-    for receipt, payload in receipts:
-        key = (receipt.node, receipt.epoch.hex(), receipt.number)
-        if session.get(ReceiptRow, key) is None:
-            subject = None if receipt.subject is None else receipt.subject.hex()
-            session.add(
-                ReceiptRow(
-                    node=receipt.node, epoch=receipt.epoch.hex(), number=receipt.number, at=receipt.at,
-                    event=int(receipt.event), subject=subject, cause=int(receipt.cause), payload=payload,
-                    received_at=now,
-                )
-            )  # fmt: skip
-            if subject is not None:
-                broadcasts.add(subject)
-                owed = session.get(OwedOrder, (subject, receipt.node))
-                if owed is not None and owed.confirmed_at is None:
-                    owed.confirmed_at = now
-                    session.add(owed)
-        held[receipt.node, receipt.epoch] = 0
-    session.flush()
-    for node, epoch in held:
-        row = session.get(NodeState, node) or NodeState(node=node)
-        number = row.held_number if row.epoch == epoch else 0
-        while session.get(ReceiptRow, (node, epoch.hex(), number + 1)) is not None:
-            number += 1
-        row.epoch, row.held_number = epoch, number
-        session.add(row)
-        held[node, epoch] = number
-    session.flush()
-    return Kept(held, frozenset(broadcasts))
+        if isinstance(one.report, Presence) and not (one.retained and one.report.state is PresenceState.ONLINE):
+            # A retained ONLINE is from before: it says nothing of now.
+            hints[one.report.node] = (one.report.session, one.report.state is PresenceState.ONLINE)
+    if hints:
+        store_presence(session, hints, now)
+    healths = [one.report for one in believed if isinstance(one.report, Health)]
+    if healths:
+        store_health(session, healths, now)
+    receipts = [(one.report, one.payload) for one in believed if isinstance(one.report, Receipt)]
+    held = record_receipts(session, receipts, now)
+    subjects = frozenset(receipt.subject.hex() for receipt, _ in receipts if receipt.subject is not None)
+    return Kept({(one.node, one.epoch): one.number for one in held}, subjects)

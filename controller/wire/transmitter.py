@@ -1,12 +1,11 @@
 """The controller's end of the wire as a whole: one link, and the desks that fill and empty it."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from controller.media import MediaStore
-from controller.services.context import Outgoing
+from controller.services.context import Context, Outgoing
 from controller.wire.common import WireContext, keep_going, log
 from controller.wire.documents import DocumentDesk
 from controller.wire.liveness import Liveness
@@ -22,7 +21,7 @@ from devices.links.port import Delivery
 from devices.protocol.judge import judge_report
 from devices.protocol.media import TimeRequest, Want
 from devices.protocol.refusal import WireRefusal
-from devices.protocol.reports import Health, Presence, PresenceState
+from devices.protocol.reports import Health, Presence
 from devices.protocol.topics import UpTopic, controller_subscriptions, read_up_topic
 from loa.precedence import Precedence
 from loa.units import InstantMs
@@ -35,16 +34,21 @@ class Transmitter:
     """Start it with a link that was not started yet. All calls on the event loop."""
 
     def __init__(
-        self, wire: WireContext, media: MediaStore, *, notes: Path | None = None, health_interval_s: int = 60
+        self,
+        wire: WireContext,
+        context: Callable[[], Context],
+        *,
+        notes: Path | None = None,
+        health_interval_s: int = 60,
     ) -> None:
         self.wire = wire
         self.registry = NodeRegistry(wire.db, wire.clock)
         self.statements = Statements(wire)
         self.orders = OrderDesk(wire)
         self.documents = DocumentDesk(wire)
-        self.streams = StreamDesk(wire, media, notes)
+        self.streams = StreamDesk(wire, context().media, notes)
         self.reports = ReportDesk(wire, self.registry, self._keep)
-        self.reconciliation = Reconciliation(wire, self.registry, self.documents, self.orders, self.statements)
+        self.reconciliation = Reconciliation(wire, self.registry, self.documents, self.orders, context)
         self.liveness = Liveness(wire, health_interval_s)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -157,8 +161,8 @@ class Transmitter:
             self.statements.acknowledge(node, epoch, number)
         for one in believed:
             self._heard(one)
-        for broadcast in kept.broadcasts:
-            self.wire.events.publish("coverage", broadcast)
+        for subject in sorted(kept.subjects):
+            self.wire.events.publish("coverage", subject)
 
     def _heard(self, one: Believed) -> None:
         report = one.report
@@ -166,8 +170,6 @@ class Transmitter:
             self.reconciliation.heard_health(one.node, report)
             self.liveness.heard(one.node.id, report)
         elif isinstance(report, Presence):
-            if report.state is PresenceState.ONLINE:
-                self.reconciliation.heard_session(one.node.id, report.session)
             self.liveness.hinted(one.node.id, report)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
