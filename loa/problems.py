@@ -30,6 +30,24 @@ PROBLEMS: dict[str, Words] = {
         "Viết dạng tỉnh/xã/thôn, chỉ dùng a-z, 0-9 và dấu gạch nối.",
         "Write province/commune/village with a-z, 0-9 and hyphens only.",
     ),
+    "serial_unavailable": Words(
+        "Không mở được cổng nối tiếp {value}: {reason}",
+        "Cannot open the serial port {value}: {reason}",
+        "Kiểm tra bộ chuyển đổi, đường dẫn và quyền truy cập (nhóm dialout).",
+        "Check the adapter, the path and the permission (group dialout).",
+    ),
+    "bad_station_config": Words(
+        "Tệp cấu hình đài sai ở {field}: {reason}",
+        "The station's file is wrong at {field}: {reason}",
+        "Xem mẫu: loa station --example.",
+        "See an example: loa station --example.",
+    ),
+    "duplicate_bus_address": Words(
+        "Hai bộ thu trùng {field} = {value} (dòng {first} và {second})",
+        "Two nodes share {field} = {value} (lines {first} and {second})",
+        "Cho mỗi bộ thu trên đường dây một địa chỉ và một tên riêng.",
+        "Give every node on the bus an address and a name of its own.",
+    ),
     "bad_node_id": Words(
         "Tên bộ thu không hợp lệ: {value}",
         "Not a node name: {value}",
@@ -95,6 +113,24 @@ PROBLEMS: dict[str, Words] = {
         "The setting {field} is wrong: {limit}",
         "Sửa loa.toml, biến LOA_… hoặc tuỳ chọn dòng lệnh.",
         "Change loa.toml, the LOA_… variable or the option.",
+    ),
+    "bad_box_config": Words(
+        "Cấu hình bộ thu sai ở {field}: {reason}",
+        "The box's setting {field} is wrong: {reason}",
+        "Sửa tệp cấu hình; xem mẫu bằng `loa node --example`.",
+        "Change the configuration file; `loa node --example` prints one.",
+    ),
+    "node_broken": Words(
+        "Bộ thu không thể chạy tiếp: {reason}",
+        "The node cannot go on: {reason}",
+        "Bộ thu đã im lặng; khởi động lại và gửi nhật ký cho người bảo trì.",
+        "It has fallen silent; start it anew, and send its log to the maintainer.",
+    ),
+    "audio_missing": Words(
+        "Âm thanh không đến kịp trong {limit} giây",
+        "The audio did not come in for {limit} seconds",
+        "Kiểm tra đường truyền; bộ thu sẽ tự xin phần còn thiếu.",
+        "Check the link; the node asks for what it lacks by itself.",
     ),
     "bad_key_file": Words(
         "Tệp khoá không đọc được: {field} ({detail})",
