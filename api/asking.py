@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
-from controller.centre import Centre
 from fastapi import Depends, Header, Query, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 from sqlmodel import Session
 
 from api.gate import COOKIE
 from controller.accounts import Caller
+from controller.centre import Centre
 from controller.services.context import Changed, Context, Outgoing
 from loa.errors import Refused
 
@@ -57,10 +57,7 @@ class Desk:
 
     async def do(self, change: Callable[[Session, Context], Changed[T]]) -> T:
         """Change the tables, and once that is committed put on the wire what the change says."""
-        context = self.centre.context(self.account)
-        changed = await self.centre.unit_of_work(lambda session: change(session, context))
-        await self.centre.put_out(changed.outgoing)
-        return changed.value
+        return await self.centre.do(self.account, change)
 
     async def note(self, change: Callable[[Session, Context], T]) -> T:
         """Change the tables where nothing goes out."""
@@ -72,14 +69,24 @@ def _desk(centre: CentreHere, caller: Asker) -> Desk:
 
 
 DeskHere = Annotated[Desk, Depends(_desk)]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        description="Names this request: sent again with the same key and body, it gets the same reply and makes "
-        "no second sound. Kept for seven days.",
-        pattern="^[!-~]{1,128}$",
-    ),
-]
+
+
+def _idempotency_key(
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="Names this request: sent again with the same key and body, it gets the same reply and makes "
+            "no second sound. Kept for seven days.",
+            pattern="^[!-~]{1,128}$",
+        ),
+    ] = None,
+) -> None:
+    """Describes the header; `IdempotentRoute` has acted on it already."""
+    del key
+
+
+ONCE = [Depends(_idempotency_key)]
+"""`dependencies` of a route that takes an Idempotency-Key."""
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before")]

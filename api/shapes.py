@@ -3,7 +3,6 @@
 import base64
 import binascii
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -48,7 +47,7 @@ InstantIn = Annotated[AwareDatetime, BeforeValidator(_only_text)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Volume = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=100)]
 Text = Annotated[str, BeforeValidator(_plain_text), Field(max_length=200)]
-Title = Annotated[str, BeforeValidator(_plain_text), Field(min_length=1, max_length=200)]
+Title = Annotated[str, BeforeValidator(_plain_text), Field(min_length=1, max_length=200, pattern=r"\S")]
 Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Hex32 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 AreaText = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}(/[a-z0-9-]{1,32}){0,2}$", max_length=98)]
@@ -128,10 +127,3 @@ def from_cursor(cursor: str | None, *kinds: type[str] | type[int]) -> tuple[Any,
         if type(part) is not kind or (isinstance(part, int) and abs(part) >= 1 << 62):
             raise Refused("bad_cursor", field="cursor")
     return tuple(key)
-
-
-def page_of(rows: Sequence[T], limit: int, key: Any) -> tuple[Sequence[T], str | None]:
-    """Of `limit` + 1 rows the page and the cursor after it; `key` gives a row's cursor parts."""
-    if len(rows) <= limit:
-        return rows, None
-    return rows[:limit], to_cursor(*key(rows[limit - 1]))

@@ -19,8 +19,8 @@ router = APIRouter(prefix="/api/v1", tags=["live"])
     responses={
         **documented(),
         200: {
-            "description": "An endless text/event-stream of node, broadcast, bulletin, programme, coverage and air events, "
-            "each with `id` in its data. `resync`: events were missed, read the lists again.",
+            "description": "An endless text/event-stream of node, broadcast, bulletin, programme, coverage and air "
+            "events, each with `id` in its data. `resync`: events were missed, read the lists again.",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
     },

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 from sqlmodel import select
 
-from api.asking import DeskHere, IdempotencyKey
+from api.asking import ONCE, DeskHere
 from api.idempotency import IdempotentRoute
 from api.problems import documented
 from api.shapes import AreaText, Asked, NameText, Page, PrecedenceWord, Shown, Text, Volume, Whole, moment_or_none
@@ -114,7 +114,7 @@ def node_shown(view: NodeView) -> NodeShown:
         else HealthShown(
             at=moment_or_none(view.health_at),
             playing=health.playing.hex() if health.playing else None,
-            precedence=None if health.precedence is None else health.precedence.name.lower(),  # type: ignore[arg-type]
+            precedence=None if health.precedence is None else health.precedence.name.lower(),
             volume=health.volume,
             muted=health.muted,
             link_rate=health.link_rate,
@@ -165,7 +165,7 @@ async def enrol_node(asked: NewNode, desk: DeskHere) -> Enrolled:
 @router.post("/nodes/{node}/move", operation_id="move_node", responses=documented("csrf", "not_found"))
 async def move_node(node: NodeInPath, asked: Move, desk: DeskHere) -> Enrolled:
     """Sign a new placement: the node drops its old area's timetable and takes the new one's."""
-    moved = await desk.do(lambda session, ctx: nodes.move_node(session, ctx, id=node, area=asked.area))
+    moved = await desk.centre.move_node(node, asked.area, account=desk.account)
     return await _enrolled(desk, moved)
 
 
@@ -177,20 +177,20 @@ async def retire_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
 
 
 @router.post(
-    "/nodes/{node}/volume", operation_id="set_volume", status_code=202,
+    "/nodes/{node}/volume", operation_id="set_volume", status_code=202, dependencies=ONCE,
     responses=documented("csrf", "not_found", "volume_range", "idempotency_conflict"),
 )  # fmt: skip
-async def set_volume(node: NodeInPath, asked: NewVolume, desk: DeskHere, key: IdempotencyKey = None) -> Ordered:
+async def set_volume(node: NodeInPath, asked: NewVolume, desk: DeskHere) -> Ordered:
     """Order a node's volume from now on; its health tells when it has obeyed."""
-    await desk.do(lambda session, ctx: Changed(None, nodes.set_volume(session, ctx, id=node, volume=asked.volume)))
+    await desk.centre.set_volume(node, asked.volume, account=desk.account)
     return Ordered(node=node, ordered="volume")
 
 
 @router.post(
-    "/nodes/{node}/test-tone", operation_id="test_tone", status_code=202,
+    "/nodes/{node}/test-tone", operation_id="test_tone", status_code=202, dependencies=ONCE,
     responses=documented("csrf", "not_found", "volume_range", "idempotency_conflict"),
 )  # fmt: skip
-async def test_tone(node: NodeInPath, asked: TestTone, desk: DeskHere, key: IdempotencyKey = None) -> Ordered:
+async def test_tone(node: NodeInPath, asked: TestTone, desk: DeskHere) -> Ordered:
     """A short tone at this node alone."""
     await desk.do(
         lambda session, ctx: Changed(

@@ -1,0 +1,80 @@
+"""Pages of ids, newest first: which rows a page shows. What they look like is the services' business."""
+
+from typing import Any
+
+from sqlalchemy import tuple_
+from sqlmodel import Session, col, select
+
+from api.shapes import to_cursor
+from controller.services.areas import lies_in
+from controller.tables import Broadcast, Bulletin, Programme, ReceiptRow
+
+Ids = tuple[list[str], str | None]
+
+
+def bulletin_ids(session: Session, area: str | None, after: tuple[int, str] | None, limit: int) -> Ids:
+    """Bulletins by when they were made."""
+    query: Any = select(Bulletin.created_at, Bulletin.id)
+    if area is not None:
+        query = query.where(lies_in(Bulletin.area, [area]))
+    return _page(session, query, (col(Bulletin.created_at), col(Bulletin.id)), after, limit)
+
+
+def programme_ids(session: Session, area: str | None, stopped: bool, after: tuple[int, str] | None, limit: int) -> Ids:
+    """Programmes by when they were made."""
+    query: Any = select(Programme.created_at, Programme.id)
+    if area is not None:
+        query = query.where(lies_in(Programme.area, [area]))
+    if not stopped:
+        query = query.where(col(Programme.stopped_at).is_(None))
+    return _page(session, query, (col(Programme.created_at), col(Programme.id)), after, limit)
+
+
+def broadcast_ids(
+    session: Session,
+    *,
+    area: str | None,
+    status: str | None,
+    until: int | None,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> Ids:
+    """Broadcasts by their start, those that were withdrawn left out unless asked for."""
+    query: Any = select(Broadcast.start_at, Broadcast.id)
+    if area is not None:
+        query = query.where(lies_in(Broadcast.area, [area]))
+    query = query.where(Broadcast.status == status) if status else query.where(Broadcast.status != "withdrawn")
+    if until is not None:
+        query = query.where(Broadcast.start_at <= until)
+    return _page(session, query, (col(Broadcast.start_at), col(Broadcast.id)), after, limit)
+
+
+def receipt_rows(
+    session: Session,
+    node: str | None,
+    broadcast: str | None,
+    after: tuple[int, str, str, int] | None,
+    limit: int,
+) -> tuple[list[ReceiptRow], str | None]:
+    """Receipts by when they came in."""
+    key = (col(ReceiptRow.received_at), col(ReceiptRow.node), col(ReceiptRow.epoch), col(ReceiptRow.number))
+    query: Any = select(ReceiptRow)
+    if node is not None:
+        query = query.where(ReceiptRow.node == node)
+    if broadcast is not None:
+        query = query.where(ReceiptRow.subject == broadcast)
+    if after is not None:
+        query = query.where(tuple_(*key) < after)
+    rows: list[ReceiptRow] = list(session.exec(query.order_by(*(part.desc() for part in key)).limit(limit + 1)))
+    if len(rows) <= limit:
+        return rows, None
+    last = rows[limit - 1]
+    return rows[:limit], to_cursor(last.received_at, last.node, last.epoch, last.number)
+
+
+def _page(session: Session, query: Any, key: tuple[Any, Any], after: tuple[int, str] | None, limit: int) -> Ids:
+    if after is not None:
+        query = query.where(tuple_(*key) < after)
+    rows = session.exec(query.order_by(key[0].desc(), key[1].desc()).limit(limit + 1)).all()
+    ids = [row[1] for row in rows[:limit]]
+    return ids, to_cursor(rows[limit - 1][0], rows[limit - 1][1]) if len(rows) > limit else None

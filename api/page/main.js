@@ -1,0 +1,96 @@
+"use strict";
+// Signing in, the language, and the stream of events that keeps the board true.
+let stream = null;
+
+function showSignIn() {
+  if (stream) { stream.close(); stream = null; }
+  csrf = null;
+  $("sign-in").hidden = false;
+  $("board").hidden = true;
+  $("sign-out").hidden = true;
+  $("who").textContent = "";
+  setLine("");
+}
+signedOut = showSignIn;
+
+function setLine(how) {
+  $("line").className = "line " + how;
+  $("line").textContent = how ? word("line_" + how) : "";
+  $("line").dataset.how = how;
+}
+
+async function showBoard(session) {
+  csrf = session.csrf_token;
+  $("who").textContent = session.account;
+  $("notice").hidden = !session.change_password;
+  $("sign-in").hidden = true;
+  $("board").hidden = false;
+  $("sign-out").hidden = false;
+  await readAll();
+  listen();
+}
+
+async function readAll() {
+  await loaders.areas();
+  await Promise.all([loaders.nodes(), loaders.broadcasts(), loaders.timetable(), loaders.bulletins()]);
+}
+
+function listen() {
+  setLine("wait");
+  stream = new EventSource("/api/v1/events");
+  stream.onopen = () => setLine("open");
+  stream.onerror = () => { setLine("lost"); if (stream && stream.readyState === EventSource.CLOSED) setTimeout(begin, 3000); };
+  const listens = { node: ["nodes"], air: ["nodes", "broadcasts"], coverage: ["broadcasts"], broadcast: ["broadcasts", "timetable"],
+    bulletin: ["bulletins"], programme: ["timetable"], resync: Object.keys(loaders) };
+  for (const [kind, names] of Object.entries(listens)) stream.addEventListener(kind, () => refresh(...names));
+}
+
+async function begin() {
+  if (stream) { stream.close(); stream = null; }
+  try { await showBoard(await ask("GET", "/session")); } catch (error) {
+    if (error.status !== 401) { setLine("lost"); setTimeout(begin, 3000); }
+  }
+}
+
+$("sign-in-form").onsubmit = async (event) => {
+  event.preventDefault();
+  const form = event.currentTarget;
+  const button = form.querySelector("button");
+  button.disabled = true;
+  showWrong(form, null);
+  try {
+    const session = await ask("POST", "/session", { account: form.account.value, password: form.password.value });
+    form.password.value = "";
+    await showBoard(session);
+  } catch (error) { showWrong(form, error); } finally { button.disabled = false; }
+};
+$("sign-out").onclick = () => act(null, async () => { await ask("DELETE", "/session"); showSignIn(); });
+$("password-form").onsubmit = async (event) => {
+  event.preventDefault();
+  const form = event.currentTarget;
+  showWrong($("notice"), null);
+  try {
+    await ask("POST", "/session/password", { old_password: form.elements.old.value, new_password: form.elements.new.value });
+    $("notice").hidden = true;
+  } catch (error) { showWrong($("notice"), error); }
+};
+$("language").onclick = () => {
+  language = language === "vi" ? "en" : "vi";
+  localStorage.setItem("loa-language", language);
+  fillWords();
+  setLine($("line").dataset.how || "");
+  showAll();
+};
+$("upload").onsubmit = uploadRecording;
+$("file").onchange = () => {
+  const file = $("file").files[0];
+  if (file && !$("upload").title.value) $("upload").title.value = file.name.replace(/\.[^.]*$/, "").replace(/[_-]+/g, " ").slice(0, 200);
+};
+$("cancel-import").onclick = cancelImport;
+$("say-close").onclick = () => $("say").close();
+$("say-form").onsubmit = sayIt;
+$("say-form").oninput = sayChanged;
+setInterval(() => { if (!$("board").hidden) { showAir(); showNodes(); } }, 1000);
+setInterval(() => { if (!$("board").hidden) refresh("nodes", "broadcasts"); }, 30000);
+fillWords();
+begin();

@@ -1,0 +1,53 @@
+"use strict";
+// Every word on the page, Vietnamese and English.
+const WORDS = {
+  sign_in_title: ["Đăng nhập", "Sign in"],
+  sign_in_hint: ["Lần đầu: tài khoản admin và mật khẩu dùng một lần mà `loa serve` đã in ra.", "The first time: the account admin and the one-time password that `loa serve` printed."],
+  account: ["Tài khoản", "Account"], password: ["Mật khẩu", "Password"], sign_in: ["Đăng nhập", "Sign in"], sign_out: ["Đăng xuất", "Sign out"],
+  change_password_hint: ["Bạn đang dùng mật khẩu được in một lần. Hãy đổi mật khẩu.", "You are using the password that was printed once. Please change it."],
+  old_password: ["Mật khẩu cũ", "Old password"], new_password: ["Mật khẩu mới (từ 10 ký tự)", "New password (10 characters or more)"], change_password: ["Đổi mật khẩu", "Change password"],
+  line_open: ["Trực tiếp", "Live"], line_lost: ["Mất kết nối, đang nối lại…", "Connection lost, trying again…"], line_wait: ["Đang kết nối…", "Connecting…"],
+  on_air: ["Đang phát", "On the air"], nothing_on_air: ["Không có gì đang phát.", "Nothing is on the air."], next: ["Tiếp theo", "Next"],
+  playing_at: ["{n} bộ thu đang phát", "playing at {n} loudspeakers"], starts_in: ["phát sau {n} giây", "starts in {n} s"],
+  speak: ["Đưa bản ghi lên sóng", "Put a recording on the air"], recording: ["Bản ghi (MP3, M4A, WAV, OGG, FLAC, AMR)", "Recording (MP3, M4A, WAV, OGG, FLAC, AMR)"],
+  title: ["Tên bản tin", "Title"], area: ["Địa bàn", "Area"], chime: ["Nhạc hiệu mở đầu và kết thúc", "Chimes before and after"],
+  accept_part: ["Chấp nhận phần phát được của tệp hỏng", "Accept the part that plays of a damaged file"],
+  upload: ["Tải lên", "Upload"], uploading: ["Đang tải lên", "Uploading"], cancel: ["Huỷ", "Cancel"],
+  reading: ["Đang đọc", "Reading"], encoding: ["Đang nén", "Encoding"], checking: ["Đang kiểm tra", "Checking"],
+  bulletins: ["Bản tin", "Bulletins"], no_bulletins: ["Chưa có bản tin nào. Tải lên một bản ghi.", "No bulletins yet. Upload a recording."],
+  draft: ["chờ duyệt", "to be approved"], approved: ["đã duyệt", "approved"], withdrawn: ["đã rút", "withdrawn"],
+  hear_first: ["Nghe thử rồi duyệt.", "Hear it, then approve."], approve: ["Duyệt", "Approve"], withdraw: ["Rút", "Withdraw"], put_out: ["Phát…", "Broadcast…"],
+  by: ["bởi {who}", "by {who}"],
+  to_area: ["Phát tới", "Broadcast to"], say_now: ["Phát ngay", "At once"], in_programme: ["Đưa vào chương trình", "In the programme"],
+  priority_hint: ["Ưu tiên: ngắt bản tin thường đang phát", "Priority: interrupts an ordinary one on the air"],
+  at_times: ["Giờ phát", "At"], on_days: ["Ngày", "On"], every_day: ["Mọi ngày", "Every day"], weekdays: ["Thứ 2 đến thứ 6", "Monday to Friday"], weekend: ["Thứ 7, Chủ nhật", "Saturday, Sunday"], once: ["Một lần", "Once"],
+  back: ["Quay lại", "Back"], add_programme: ["Đưa vào", "Add"], next_times: ["Sắp tới: {times}", "Next: {times}"], no_times: ["Không có lần phát nào trong 7 ngày tới.", "It does not happen within the next 7 days."],
+  said: ["Đã phát lệnh: {title}", "Issued: {title}"], added: ["Đã đưa vào chương trình: {title}", "Added to the programme: {title}"], undone: ["Đã thu hồi.", "Recalled."], undo: ["Thu hồi", "Recall"],
+  loudspeakers: ["Bộ thu", "Loudspeakers"], no_nodes: ["Chưa có bộ thu nào. Xem `loa nodes enrol`.", "No loudspeakers yet. See `loa nodes enrol`."],
+  online: ["trực tuyến", "online"], silent: ["im lặng", "silent"], never: ["chưa thấy", "not heard from yet"],
+  counts: ["{online}/{all} trực tuyến", "{online}/{all} online"], playing: ["đang phát: {title}", "playing: {title}"], muted: ["loa câm", "muted"],
+  volume: ["âm lượng {n}", "volume {n}"], link: ["{n} kB/s", "{n} kB/s"], clock: ["đồng hồ ±{n} ms", "clock ±{n} ms"], heard: ["nghe thấy {ago}", "heard from {ago}"], never_heard: ["chưa từng nghe thấy", "never heard from"],
+  set_volume: ["Âm lượng", "Volume"], test_tone: ["Thử loa (nhỏ)", "Test tone (quiet)"], volume_sent: ["Đã gửi âm lượng.", "Volume sent."], tone_sent: ["Đã gửi tiếng thử.", "Test tone sent."],
+  broadcasts: ["Lượt phát", "Broadcasts"], no_broadcasts: ["Chưa có lượt phát nào.", "No broadcasts yet."], stop: ["Dừng", "Stop"], recall: ["Thu hồi", "Recall"],
+  planned: ["theo lịch", "planned"], issued: ["đã phát lệnh", "issued"], recalled: ["đã thu hồi", "recalled"], ended: ["đã xong", "ended"], crowded_out: ["không còn chỗ", "crowded out"],
+  ordinary: ["thông thường", "ordinary"], priority: ["ưu tiên", "priority"], emergency: ["khẩn cấp", "emergency"],
+  coverage: ["{finished}/{nodes} đã phát xong", "{finished}/{nodes} finished"], coverage_started: ["{n} đang phát", "{n} playing"], coverage_waiting: ["{n} chưa báo", "{n} not heard from"], coverage_ready: ["{n} sẵn sàng", "{n} ready"], coverage_failed: ["{n} không phát", "{n} did not play"], coverage_unconfirmed: ["{n} không rõ", "{n} unconfirmed"],
+  timetable: ["Lịch phát 7 ngày tới", "Timetable, next 7 days"], empty_timetable: ["Chưa có gì trong lịch.", "Nothing is planned."], confirm_stop: ["Dừng “{title}” ở mọi bộ thu?", "Stop “{title}” everywhere?"],
+  ago_now: ["vừa xong", "just now"], ago_s: ["{n} giây trước", "{n} s ago"], ago_min: ["{n} phút trước", "{n} min ago"], ago_h: ["{n} giờ trước", "{n} h ago"], ago_d: ["{n} ngày trước", "{n} days ago"],
+  unreachable: ["Không kết nối được với máy chủ.", "The server cannot be reached."], today: ["hôm nay", "today"],
+};
+let language = localStorage.getItem("loa-language") === "en" ? "en" : "vi";
+
+/** The word for a key in the page's language, its {blanks} filled. Unknown keys are shown as they are. */
+function word(key, values = {}) {
+  const found = WORDS[key];
+  const text = found ? found[language === "en" ? 1 : 0] : key;
+  return text.replace(/\{(\w+)\}/g, (_, name) => (name in values ? String(values[name]) : "?"));
+}
+
+/** Put the words into everything that names one. */
+function fillWords(root = document) {
+  document.documentElement.lang = language;
+  for (const element of root.querySelectorAll("[data-word]")) element.textContent = word(element.dataset.word);
+  document.getElementById("language").textContent = language === "vi" ? "English" : "Tiếng Việt";
+}
