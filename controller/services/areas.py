@@ -44,10 +44,10 @@ def ensure_province(session: Session, ctx: Context, name: str = "", kind: str = 
 
 
 def add_area(session: Session, ctx: Context, *, path: str, name: str, kind: str = "") -> AreaView:
-    """Add a commune or village. Raises Refused(bad_area_path, not_found for its parent, already_exists, required)."""
+    """Add a commune or village. Raises Refused(bad_area_path, not_found for its parent, already_exists, field_required)."""
     place = AreaPath(path)
     if not name.strip():
-        raise Refused("required", field="name")
+        raise Refused("field_required", field="name")
     if place.parent is None or not ctx.province.covers(place):
         raise Refused("bad_area_path", field="path", limit=f"{ctx.province}/…", value=path[:100])
     if session.get(Area, str(place)) is not None:

@@ -87,13 +87,13 @@ class IssueForm:
 def issue_now(session: Session, ctx: Context, form: IssueForm) -> Issued:
     """Make a broadcast with its signed order, owed to every node meant, all in one transaction.
 
-    Raises Refused(required, not_found, not_approved, withdrawn, too_many, empty_target, volume_range, bad_interval,
+    Raises Refused(field_required, not_found, not_approved, withdrawn, too_many, empty_target, volume_range, bad_value,
     out_of_hours, too_long, emergency_needs_release).
     """
     if form.precedence is Precedence.EMERGENCY:
         raise Refused("emergency_needs_release", field="precedence", limit="priority")
     if not 1 <= form.repeats <= MOST_REPEATS:
-        raise Refused("bad_interval", field="repeats", limit=f"1–{MOST_REPEATS}", value=form.repeats)
+        raise Refused("bad_value", field="repeats", limit=f"1–{MOST_REPEATS}", reason=form.repeats)
     bulletins = approved_bulletins(session, form.bulletins, field="bulletins")
     digests = [digest for row in bulletins for digest in row.renditions]
     targets = find_targets(session, form.target_areas, form.target_nodes)
@@ -262,7 +262,7 @@ def _start(
     if asked is None:
         return immediate_start(ctx.now, slowest_transfer_s(session, ctx, targets.everyone, refs))
     if not ctx.now <= asked <= ctx.now + LATEST_ORDERED_START_MS:
-        raise Refused("bad_interval", field="start_at", limit="24 h")
+        raise Refused("bad_value", field="start_at", limit="24 h", reason="start_at")
     return asked
 
 

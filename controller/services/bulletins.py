@@ -75,11 +75,11 @@ def draft_bulletin(
 ) -> BulletinView:
     """Keep the renditions and make a draft of them.
 
-    Raises Refused(required, not_found, too_many, content_changed), Fault(storage_full).
+    Raises Refused(field_required, not_found, too_many, content_changed), Fault(storage_full).
     """
     place = area_named(session, area)
     if not renditions:
-        raise Refused("required", field="renditions")
+        raise Refused("field_required", field="renditions")
     if len(renditions) > MAX_RENDITIONS:
         raise Refused("too_many", field="renditions", limit=MAX_RENDITIONS)
     digests = [_keep(session, ctx, one) for one in renditions]
@@ -101,7 +101,7 @@ def draft_bulletin(
 
 
 def retitle_bulletin(session: Session, ctx: Context, *, id: str, title: str) -> BulletinView:  # noqa: A002
-    """Change a draft's title, and with it what an approval must name. Raises Refused(not_found, locked, required)."""
+    """Change a draft's title, and with it what an approval must name. Raises Refused(not_found, locked, field_required)."""
     row = _row(session, id)
     if row.status != "draft":
         raise Refused("locked", field="bulletin", value=row.title)
@@ -162,10 +162,10 @@ def bulletin(session: Session, id: str) -> BulletinView:  # noqa: A002
 def approved_bulletins(session: Session, ids: Sequence[str], *, field: str) -> tuple[Bulletin, ...]:
     """The rows of bulletins that may be aired, in order.
 
-    Raises Refused(required, not_found, not_approved, withdrawn, too_many).
+    Raises Refused(field_required, not_found, not_approved, withdrawn, too_many).
     """
     if not ids:
-        raise Refused("required", field=field)
+        raise Refused("field_required", field=field)
     rows = [_row(session, one, field=field) for one in ids]
     for row in rows:
         if row.status == "withdrawn":
@@ -214,7 +214,7 @@ def _keep(session: Session, ctx: Context, one: NewRendition) -> str:
 
 def _title(text: str) -> str:
     if not text.strip():
-        raise Refused("required", field="title")
+        raise Refused("field_required", field="title")
     return text.strip()[:200]
 
 

@@ -16,7 +16,7 @@ from loa.errors import Refused
 from loa.names import AreaPath, node_id
 from loa.precedence import Interruption, Precedence
 from loa.units import InstantMs, NodeId, Percent
-from scheduler.rules.recurrence import check_recurrence
+from scheduler.rules.recurrence import check_recurrence, occurrences
 
 MOST_NODES = 32
 MOST_EXCLUDED = 400
@@ -65,7 +65,7 @@ class ProgrammeForm:
 def add_programme(session: Session, ctx: Context, form: ProgrammeForm) -> Changed[ProgrammeView]:
     """Add a programme and plan it.
 
-    Raises Refused(required, not_found, not_approved, withdrawn, too_many, bad_recurrence, bad_start, bad_excluded_date,
+    Raises Refused(field_required, not_found, not_approved, withdrawn, too_many, bad_recurrence, bad_start, bad_excluded_date,
     outside_area, volume_range, emergency_needs_release).
     """
     row = Programme(
@@ -115,7 +115,7 @@ def programme(session: Session, id: str) -> ProgrammeView:  # noqa: A002
 
 def _store(session: Session, ctx: Context, row: Programme, form: ProgrammeForm, verb: str) -> Changed[ProgrammeView]:
     if not form.title.strip():
-        raise Refused("required", field="title")
+        raise Refused("field_required", field="title")
     if form.precedence is Precedence.EMERGENCY:
         raise Refused("emergency_needs_release", field="precedence", limit="priority")
     if len(form.excluded) > MOST_EXCLUDED:
@@ -173,3 +173,21 @@ def _view(row: Programme) -> ProgrammeView:
         None if row.volume is None else Percent(row.volume),
         None if row.stopped_at is None else InstantMs(row.stopped_at), row.created_by, InstantMs(row.created_at),
     )  # fmt: skip
+
+
+def form_of(session: Session, id: str) -> ProgrammeForm:  # noqa: A002
+    """What a programme states now, to be changed in part by `dataclasses.replace`. Raises Refused(not_found)."""
+    view = programme(session, id)
+    return ProgrammeForm(
+        title=view.title, area=view.area, starts_on=view.starts_on, rundown=view.rundown, recurrence=view.recurrence,
+        excluded=view.excluded, target_areas=view.target_areas, target_nodes=view.target_nodes,
+        precedence=view.precedence, interruption=view.interruption, volume=view.volume,
+    )  # fmt: skip
+
+
+def preview(
+    starts_on: str, recurrence: str, excluded: Collection[str], since: InstantMs, until: InstantMs
+) -> tuple[InstantMs, ...]:
+    """When such a slot would happen within [since, until). Raises as check_recurrence."""
+    check_recurrence(starts_on, recurrence, excluded)
+    return tuple(occurrences(starts_on, recurrence, excluded, (since, until)))

@@ -48,7 +48,7 @@ def change_settings(
     longest_ms: int | None = None,
     health_interval_s: int | None = None,
 ) -> Changed[Settings]:
-    """Change what is given and issue the area's settings. Raises Refused(not_found, volume_range, bad_interval)."""
+    """Change what is given and issue the area's settings. Raises Refused(not_found, volume_range, bad_value)."""
     place = area_named(session, area)
     held = settings_of(session, ctx, place)
     for name, level in (
@@ -59,9 +59,9 @@ def change_settings(
         if level is not None and not 0 <= level <= 100:
             raise Refused("volume_range", field=name, limit="0–100", value=level)
     if longest_ms is not None and not 1000 <= longest_ms < 1 << 32:
-        raise Refused("bad_interval", field="longest_ms", limit="≥ 1000")
+        raise Refused("bad_value", field="longest_ms", limit="≥ 1000", reason=longest_ms)
     if health_interval_s is not None and not 1 <= health_interval_s <= 3600:
-        raise Refused("bad_interval", field="health_interval_s", limit="1–3600")
+        raise Refused("bad_value", field="health_interval_s", limit="1–3600", reason=health_interval_s)
     wanted = replace(
         held,
         area=place,
