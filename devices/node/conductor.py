@@ -28,7 +28,7 @@ from scheduler.rules.air import Place, after_interruption, who_has_the_air
 OVERRUN_MS = 5000
 """A sound that has not ended this long after it should have is cut off."""
 MAX_AIRINGS = 64
-_PLACING_S = 0.02
+_PLACING_S = 0.1
 
 
 @dataclass(frozen=True)

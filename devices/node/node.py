@@ -1,5 +1,6 @@
 """A loudspeaker's node, composed: the same in a box on a pole, in a simulated village and in a test."""
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 
@@ -82,6 +83,7 @@ class Node:
         self._link, self._storage, self._speaker, self._clock = link, storage, speaker, clock
         self.failure: BaseException | None = None
         """Why the node cannot go on, where it cannot: it is silent then, and wants to be started anew."""
+        self._broken = asyncio.Event()
         self._crew = Crew(self._failed)
         self._time = NodeTime(clock)
         self._records = Records(storage, identity)
@@ -189,7 +191,13 @@ class Node:
         """Something that must not happen has happened: silence, and whoever runs the node starts it anew."""
         if self.failure is None:
             self.failure = error
+            self._broken.set()
             self._conductor.shut_down()
+
+    async def broken(self) -> BaseException | None:
+        """Returns when the node cannot go on, with the reason."""
+        await self._broken.wait()
+        return self.failure
 
     # The link's listener
 

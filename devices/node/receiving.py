@@ -1,5 +1,6 @@
 """Audio coming in: the pure intake with a link, a clock and a store around it."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from devices.links.port import Link
@@ -51,10 +52,11 @@ class Receiving:
         self._asked: set[Digest] = set()
         self._no_room: dict[Digest, float] = {}
         self._streams: frozenset[Digest] = frozenset()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.completed: Callable[[], None] = lambda: None
         """Told when a rendition has come in whole."""
         self.streams_changed: Callable[[], None] = lambda: None
-        store.lost_block = lambda _digest: self._give_needs()
+        store.lost_block = lambda _digest: self._lost_block()
 
     def set_needs(self, plans: Iterable[Plan], sirens: Iterable[RenditionRef]) -> None:
         """Everything that may sound from now on; plans come due first, and sirens stay for ever."""
@@ -75,6 +77,7 @@ class Receiving:
 
     def _give_needs(self) -> None:
         """Hand the intake what is not here yet, with what is here of it."""
+        self._loop = asyncio.get_running_loop()
         now = self._clock.monotonic_s()
         self._no_room = {digest: until for digest, until in self._no_room.items() if until > now}
         missing = [
@@ -90,6 +93,14 @@ class Receiving:
                     self._intake.resume(need.digest, manifest, self._store.blocks(need.digest))
         self._asked = {need.digest for need in missing}
         self.pump()
+
+    def _lost_block(self) -> None:
+        """What is stored has turned out wrong. Perhaps told by the thread that decodes."""
+        try:
+            asyncio.get_running_loop().call_soon(self._give_needs)
+        except RuntimeError:
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(self._give_needs)
 
     def on_manifest(self, payload: bytes, expected: Digest | None) -> None:
         """Raises WireRefusal."""

@@ -48,14 +48,25 @@ class ClipSound:
 
         Raises Fault: decode_failed, or audio_missing after too long a silence.
         """
+        out = self._read(frames, waits=False)
+        assert out is not None
+        return out
+
+    def read_ahead(self, frames: int) -> bytes | None:
+        """As `read`, but None instead of silence where nothing is here yet, and less where less is here."""
+        return self._read(frames, waits=True)
+
+    def _read(self, frames: int, *, waits: bool) -> bytes | None:
         frames = min(frames, self._left)
         if frames <= 0:
             return b""
-        out = self._from_tone(frames) if self._tone is not None else self._from_files(frames)
+        out = self._from_tone(frames) if self._tone is not None else self._from_files(frames, waits=waits)
+        if out is None:
+            return None
         got = len(out) // FRAME_BYTES
         self._left -= got
         self._given += got
-        if got < frames:
+        if got == 0:
             self._left = 0
         if self._left == 0 and self.starved_frames and self.starved_frames == self._given:
             raise Fault("audio_missing", limit=LONGEST_STARVATION_S)
@@ -65,12 +76,14 @@ class ClipSound:
         assert self._tone is not None
         return array.array("h", (next(self._tone) for _ in range(frames))).tobytes()
 
-    def _from_files(self, frames: int) -> bytes:
+    def _from_files(self, frames: int, *, waits: bool) -> bytes | None:
         assert self._decoder is not None
         parts: list[bytes] = []
         wanted = frames
         while wanted > 0:
             part = self._decoder.read(wanted) if self._catch_up(self._decoder) else None
+            if part is None and waits:
+                return b"".join(parts) or None
             if part is None:
                 self._starve(wanted)
                 parts.append(bytes(wanted * FRAME_BYTES))

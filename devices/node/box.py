@@ -1,0 +1,126 @@
+"""A real box: the node with a disk, a sound card or a folder of recordings, and a broker or a bus."""
+
+import asyncio
+import os
+import signal
+import socket
+import ssl
+from pathlib import Path
+
+from devices.links.port import Link
+from devices.node.boxfile import BoxConfig
+from devices.node.disk import DiskStorage
+from devices.node.node import Node
+from devices.node.ports import Speaker
+from devices.node.recording import RecordingSpeaker
+from devices.protocol.identity import NodeIdentity
+from loa.clock import Clock, SystemClock
+from loa.entropy import system_entropy
+from loa.errors import Fault, LoaError, Refused
+
+_WATCHDOG_STEP_S = 5.0
+
+
+def read_identity(path: Path) -> NodeIdentity:
+    """Raises Refused(bad_key_file)."""
+    try:
+        return NodeIdentity.from_text(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refused("bad_key_file", field="identity", limit="loa-node-1", detail=str(error)) from error
+
+
+def _speaker(config: BoxConfig, identity: NodeIdentity, clock: Clock) -> Speaker:
+    if config.speaker == "none":
+        return RecordingSpeaker(None, clock, identity.node)
+    if config.speaker.startswith("record:"):
+        return RecordingSpeaker(Path(config.speaker.removeprefix("record:")), clock, identity.node)
+    try:
+        from devices.node.soundcard import SoundCardSpeaker
+    except ModuleNotFoundError as error:
+        raise Refused("extra_missing", field="speaker", extra="sound", package=error.name) from error
+    return SoundCardSpeaker(clock, device=config.sound_device)
+
+
+def _link(config: BoxConfig, identity: NodeIdentity, clock: Clock) -> Link:
+    if config.bus is not None:
+        try:
+            from devices.links.serial import SerialLink
+        except ModuleNotFoundError as error:
+            raise Refused("extra_missing", field="bus", extra="station", package=error.name) from error
+        return SerialLink(config.bus.port, config.bus.baud, config.bus.address, identity.node, clock)
+    from devices.links.mqtt import MqttLink
+
+    assert config.broker is not None
+    password = config.password()
+    tls = ssl.create_default_context(cafile=config.ca_file) if config.ca_file is not None else None
+    username = config.username or (identity.node if password is not None else None)
+    return MqttLink(
+        config.broker,
+        f"node-{identity.node}",
+        clock,
+        system_entropy,
+        username=username,
+        password=password,
+        tls=tls,
+    )
+
+
+async def run_box(config: BoxConfig) -> None:
+    """Run until SIGINT or SIGTERM. `config` is complete.
+
+    Raises OperatorNeeded(already_running), Refused(bad_key_file, bad_broker, extra_missing), and Fault(node_broken)
+    where the node cannot go on: it is silent then, and whoever runs it starts it anew.
+    """
+    assert config.identity is not None
+    assert config.data is not None
+    clock = SystemClock()
+    identity = read_identity(config.identity)
+    storage = DiskStorage(config.data)
+    node = Node(
+        identity=identity,
+        link=_link(config, identity, clock),
+        storage=storage,
+        speaker=_speaker(config, identity, clock),
+        clock=clock,
+        entropy=system_entropy,
+        config=config.node,
+    )
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    await node.start()
+    tell_systemd("READY=1")
+    waits = [loop.create_task(one) for one in (ended.wait(), node.broken(), _watchdog(clock))]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        tell_systemd("STOPPING=1")
+        for one in waits:
+            one.cancel()
+        await node.stop()
+        storage.close()
+    if node.failure is not None:
+        if isinstance(node.failure, LoaError):
+            raise node.failure
+        raise Fault("node_broken", reason=repr(node.failure)) from node.failure
+
+
+async def _watchdog(clock: Clock) -> None:
+    """As long as this is heard of, the event loop turns. A box whose loop stands still is started anew, silent."""
+    while True:
+        tell_systemd("WATCHDOG=1")
+        await clock.sleep(_WATCHDOG_STEP_S)
+
+
+def tell_systemd(state: str) -> None:
+    """One datagram, where systemd asked for it."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+        try:
+            notify.connect("\0" + address[1:] if address[0] == "@" else address)
+            notify.sendall(state.encode())
+        except OSError:
+            return
