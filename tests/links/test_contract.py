@@ -1,18 +1,20 @@
 """What every link promises, shown on each that there is."""
 
-import importlib.util
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from controller.broker import choose_broker
 from devices.links.loopback import LoopbackBroker, LoopbackLink
 from devices.links.mqtt import MqttLink
 from devices.links.port import Delivery, LastWill, Link
 from loa.clock import SystemClock
 from loa.entropy import system_entropy
+from simulators.slow_link import SlowLink
 from tests.brokers import Mosquitto
 from tests.links.fakes import Recorder, until
 
@@ -46,6 +48,21 @@ def _mqtt(url: str, cut: Callable[[], None], heal: Callable[[], None]) -> World:
     return World(lambda name: MqttLink(url, name, clock, system_entropy, backoff_s=(0.05, 0.2)), cut, heal)
 
 
+async def _amqtt(folder: Path) -> tuple[World, Callable[[], Awaitable[None]]]:
+    """Its memory is its process's, so a cut is a relay's."""
+    clock = SystemClock()
+    broker = choose_broker("amqtt", folder, clock)
+    await broker.start()
+    relay = SlowLink(clock, "127.0.0.1", urlsplit(broker.url).port or 0, rate=None)
+    await relay.start()
+
+    async def close() -> None:
+        await relay.stop()
+        await broker.stop()
+
+    return _mqtt(f"mqtt://127.0.0.1:{relay.port}", relay.cut, relay.heal), close
+
+
 MOSQUITTO = pytest.param("mosquitto", marks=[pytest.mark.slow, pytest.mark.needs("mosquitto")])
 AMQTT = pytest.param("amqtt", marks=[pytest.mark.slow])
 
@@ -62,9 +79,12 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         stop = broker.stop
         made = _mqtt(broker.url, broker.stop, broker.start)
     else:
-        if importlib.util.find_spec("controller.broker") is None:
-            pytest.skip("the embedded broker is not there yet")
-        pytest.skip("amqtt joins below")
+        made, close = await _amqtt(tmp_path)
+        yield made
+        for link in made.stops:
+            await link.stop()
+        await close()
+        return
     yield made
     for link in made.stops:
         await link.stop()
