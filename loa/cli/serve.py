@@ -60,6 +60,7 @@ def serve(  # noqa: PLR0917 - options, all of them given by name
     LOA_… in the environment or in loa.toml in the data folder.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = load_config(
         data=data,
         bind=bind,
