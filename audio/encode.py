@@ -11,12 +11,14 @@ from audio.level import Mono
 
 BIT_RATE = 24_000
 _STEP = RATE // 50
+_BANDWIDTHS = (4000, 6000, 8000, 12_000)
 
 
 class OpusWriter:
     """Feed it samples, then take the file. Holds the encoded file in memory: 11 MB an hour."""
 
-    def __init__(self) -> None:
+    def __init__(self, bandwidth_hz: int = RATE // 2) -> None:
+        """bandwidth_hz: what the sound reaches up to; the codec spends nothing above it."""
         self._file = io.BytesIO()
         # bitexact: no random stream serial and no version of the encoder in the file.
         self._container: Any = av.open(self._file, "w", format="ogg", container_options={"fflags": "+bitexact"})
@@ -24,7 +26,8 @@ class OpusWriter:
         self._stream.layout = "mono"
         self._stream.bit_rate = BIT_RATE
         context = self._stream.codec_context
-        context.options = {"application": "audio", "vbr": "on", "flags": "+bitexact"}
+        cutoff = next((limit for limit in _BANDWIDTHS if bandwidth_hz <= limit), 0)
+        context.options = {"application": "audio", "vbr": "on", "flags": "+bitexact", "cutoff": str(cutoff)}
         self._rest = np.zeros(0, np.float32)
         self.frames = 0
         """Frames written so far."""

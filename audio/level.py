@@ -94,12 +94,15 @@ class LoudnessMeter:
 
 
 class Limiter:
-    """Holds sample peaks below a ceiling, looking 5 ms ahead; length and position are kept."""
+    """Holds sample peaks below a ceiling, looking 1 ms ahead; length and position are kept.
+
+    It lets go within 10 ms: only the peaks themselves are touched, and the sound between them keeps its balance.
+    """
 
     def __init__(self, ceiling_db: float) -> None:
         limit = max(0.0625, min(1.0, 10 ** (ceiling_db / 20)))
         self._chain = _Chain(
-            ("alimiter", f"limit={limit:.6f}:attack=5:release=60:level=disabled:latency=1"),
+            ("alimiter", f"limit={limit:.6f}:attack=1:release=10:level=disabled:latency=1"),
             ("aformat", "sample_fmts=flt"),
         )
 

@@ -29,6 +29,8 @@ class Sound(Protocol):
 
     frames_hint: int
     """About how many frames there are, for progress; 0 where unknown."""
+    bandwidth_hz: int
+    """Half the rate at which it was recorded: there is nothing above."""
 
     def blocks(self) -> Iterator[Block]:
         """From the start, about a second at a time, always with the same number of channels."""
@@ -42,6 +44,7 @@ class HeldSound:
         assert pcm.rate == RATE
         self._samples = np.frombuffer(pcm.data, "<i2")
         self.frames_hint = len(self._samples)
+        self.bandwidth_hz = RATE // 2
 
     def blocks(self) -> Iterator[Block]:
         for at in range(0, len(self._samples), RATE):
@@ -78,6 +81,8 @@ class RecordingFile:
             raise Refused("unsupported_format", field="file")
         if self.declared_ms is not None and self.declared_ms > max_duration_ms:
             raise _too_long(self._max_frames)
+        # Some AAC streams name half of the rate at which they play.
+        self.bandwidth_hz = RATE // 2 if self.codec.startswith("aac") else (self.rate or RATE) // 2
         self.frames_hint = (self.declared_ms or 0) * RATE // 1000
 
     def blocks(self) -> Iterator[Block]:

@@ -116,7 +116,7 @@ def _levelled_by(plan: Survey) -> LevelledBy:
     length = plan.end - plan.start
     crest = plan.peak_db - plan.loudness_lufs
     burst = length < _SHORT_FRAMES and crest > _BURST_CREST_DB and plan.towering_db > _BURST_TOWERS_DB
-    if length < _LEAST_LOUDNESS_FRAMES or plan.loudness_lufs <= SILENCE_LUFS or burst or crest > _MOST_CREST_DB:
+    if length < _LEAST_LOUDNESS_FRAMES or plan.loudness_lufs == SILENCE_LUFS or burst or crest > _MOST_CREST_DB:
         return "peak"
     return "loudness"
 
@@ -156,7 +156,7 @@ def _adjusted(setting: _Setting, result: _Result, by: LevelledBy) -> _Setting:
 
 
 def _encode(sound: Sound, plan: Survey, around: Surroundings, setting: _Setting, step: Step) -> tuple[bytes, int]:
-    writer = OpusWriter()
+    writer = OpusWriter(sound.bandwidth_hz)
     writer.write(_samples(around.before))
     limiter = Limiter(setting.limiter_db)
     gain = np.float32(10 ** (setting.gain_db / 20))

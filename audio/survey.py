@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio.decode import RATE
-from audio.level import LoudnessMeter, Mono
+from audio.level import SILENCE_LUFS, LoudnessMeter, Mono
 from audio.recording import Block, Sound
 from loa.errors import Refused
 from loa.units import Lufs
@@ -17,6 +17,7 @@ WINDOW = RATE // 100
 TRIM_DB = -50.0
 _TRIM_BELOW_PEAK_DB = -30.0
 _SILENT_DB = -75.0
+_QUIET_DB = -20.0
 _PAD = WINDOW
 _WHOLE_MS = RATE // 1000
 _CANCELLED_SHARE = 0.1
@@ -51,19 +52,26 @@ class Survey:
 
 def survey(sound: Sound, tick: Tick) -> Survey:
     """Read all of it. Raises Refused(silent_audio) and what reading raises."""
-    first = _Reading(None)
-    first.read(sound, tick)
-    weights = first.better_weights()
-    if weights is None:
-        return first.result()
-    second = _Reading(weights)
-    second.read(sound, tick)
-    return second.result()
+    reading = _Reading(None, 0.0)
+    reading.read(sound, tick)
+    weights = reading.better_weights()
+    if weights is not None:
+        reading = _Reading(weights, 0.0)
+        reading.read(sound, tick)
+    result = reading.result()
+    if result.peak_db < _QUIET_DB:
+        # The measure's absolute gate would take a quiet recording for silence: it is measured louder.
+        reading = _Reading(result.weights, -result.peak_db)
+        reading.read(sound, tick)
+        result = reading.result()
+    return result
 
 
 class _Reading:
-    def __init__(self, weights: NDArray[np.float32] | None) -> None:
+    def __init__(self, weights: NDArray[np.float32] | None, boost_db: float) -> None:
         self._weights = weights
+        self._boost_db = boost_db
+        self._boost = np.float32(10 ** (boost_db / 20))
         self._frames = 0
         self._sums: NDArray[np.float64] | None = None
         self._products: NDArray[np.float64] | None = None
@@ -82,7 +90,7 @@ class _Reading:
             self._sums += block.sum(axis=1, dtype=np.float64)
             self._products += block @ block.T
             mono = self._weights @ block
-            self._meter.feed(mono)
+            self._meter.feed(mono * self._boost)
             self._take_windows(mono)
             self._frames += block.shape[1]
             tick(self._frames)
@@ -113,6 +121,10 @@ class _Reading:
             return None
         return np.asarray(weights, np.float32)
 
+    def _loudness(self) -> Lufs:
+        measured = self._meter.level().loudness_lufs
+        return measured if measured <= SILENCE_LUFS else Lufs(measured - self._boost_db)
+
     def result(self) -> Survey:
         if self._weights is None or self._sums is None or self._frames == 0:
             raise Refused("decode_failed", field="file", plays_s=0, claimed_s="?", why="no sound could be decoded")
@@ -135,7 +147,7 @@ class _Reading:
             frames=self._frames,
             start=start,
             end=end,
-            loudness_lufs=self._meter.level().loudness_lufs,
+            loudness_lufs=self._loudness(),
             peak_db=peak_db,
             towering_db=peak_db - 20 * math.log10(max(float(np.quantile(heights, 0.99)), 1e-9)),
         )

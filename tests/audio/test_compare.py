@@ -1,0 +1,110 @@
+"""The comparison passes what is right and fails what is not."""
+
+import numpy as np
+import pytest
+
+from audio.align import shifted, signal_of
+from audio.compare import heard_matches, rendition_matches
+from audio.decode import decode_file
+from audio.importing import make_rendition
+from audio.tones import pcm_of
+from tests.audio.makers import Array, speech_like
+
+RATE = 48_000
+INPUT = speech_like(6)
+OTHER = speech_like(6, seed=7)
+REFERENCE = signal_of(decode_file(make_rendition(pcm_of(INPUT)).data))
+LOUD = int(np.square(REFERENCE[: 5 * RATE]).reshape(-1, 4800).mean(axis=1).argmax()) * 4800
+
+
+def _gap(sound: Array) -> Array:
+    gapped = sound.copy()
+    gapped[LOUD : LOUD + 4800] = 0
+    return gapped
+
+
+def _splice(sound: Array) -> Array:
+    return np.delete(sound, slice(LOUD, LOUD + 4800))
+
+
+def _half_speed(sound: Array) -> Array:
+    return np.repeat(sound, 2)
+
+
+RIGHT = {
+    "itself": REFERENCE,
+    "quieter": REFERENCE * np.float32(0.1),
+    "late, with silence around": np.pad(REFERENCE * np.float32(0.7), (31_234, 9_876)),
+    "in 16 bits": (REFERENCE * 32767).astype(np.int16),
+    "with hiss 50 dB down": REFERENCE
+    + np.random.default_rng(1).standard_normal(len(REFERENCE)).astype(np.float32)
+    * np.float32(REFERENCE.std() * 0.0015),
+    "between two frames": shifted(REFERENCE, 0.43, 0.0),
+}
+WRONG = {
+    "another": np.resize(OTHER, len(REFERENCE)),
+    "gap": _gap(REFERENCE),
+    "splice": _splice(REFERENCE),
+    "half speed": _half_speed(REFERENCE),
+    "silence": np.zeros_like(REFERENCE),
+    "nothing": REFERENCE[:0],
+    "beginning only": REFERENCE[: LOUD + 2400],
+    "twice": np.tile(REFERENCE, 2),
+    "something after it": np.concatenate([REFERENCE, OTHER[:RATE]]),
+    "clock off": shifted(REFERENCE, 0.0, 50e-6),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_heard(name: str) -> None:
+    match = heard_matches(RIGHT[name], REFERENCE)
+    assert match.ok, match
+    assert match.worst_window_db < 0
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_not_heard(name: str) -> None:
+    match = heard_matches(WRONG[name], REFERENCE)
+    assert not match.ok
+    assert match.reason
+
+
+@pytest.mark.parametrize("ppm", [-80.0, 5.0, 60.0])
+def test_drift_of_a_sound_card(ppm: float) -> None:
+    heard = np.pad(shifted(REFERENCE, 0.2, ppm * 1e-6), (5000, 3000))
+    match = heard_matches(heard, REFERENCE, drift=True)
+    assert match.ok, match
+    assert abs(match.drift_ppm + ppm) < 2
+    assert abs(match.lag_ms - 5000 / 48) < 0.1
+
+
+@pytest.mark.parametrize("name", ["another", "gap", "splice", "half speed", "silence", "beginning only"])
+def test_drift_excuses_nothing_else(name: str) -> None:
+    assert not heard_matches(WRONG[name], REFERENCE, drift=True).ok
+
+
+def test_long_sounds_are_aligned_in_two_steps() -> None:
+    long = np.concatenate([speech_like(20, 8000, seed=number) for number in range(9)])
+    heard = np.pad(long * np.float32(0.5), (12_345, 777))
+    match = heard_matches(heard, long, 8000)
+    assert match.ok, match
+    assert abs(match.lag_ms - 12_345 / 8) < 0.01
+
+
+def test_rendition() -> None:
+    match = rendition_matches(REFERENCE, np.pad(INPUT, (RATE, RATE)))
+    assert match.ok, match
+    assert match.worst_window_db < 1.6
+
+
+@pytest.mark.parametrize(
+    "name", ["another", "gap", "splice", "half speed", "silence", "nothing", "beginning only", "twice"]
+)
+def test_not_the_rendition(name: str) -> None:
+    match = rendition_matches(WRONG[name], INPUT)
+    assert not match.ok
+    assert match.reason
+
+
+def test_a_wrong_file_is_far_off() -> None:
+    assert rendition_matches(WRONG["another"], INPUT).worst_window_db > 3.7
