@@ -91,6 +91,15 @@ class Screen:
     def line(self, text: RenderableType) -> None:
         self.console.print(text)
 
+    def good(self, text: str) -> None:
+        self.console.print(Text(text, style="bold green"))
+
+    def error(self, text: str, more: str) -> None:
+        """What is wrong, and what to do about it or where."""
+        self.console.print(Text(text, style="bold red"))
+        if more:
+            self.console.print(Text(more))
+
 
 @dataclass(frozen=True)
 class NodeLine:
