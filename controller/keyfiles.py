@@ -85,12 +85,14 @@ def create_centre(
 ) -> CentreKeys:
     """Make whatever is missing of a centre's keys, and load them. What is there is never replaced.
 
-    Raises Refused(bad_root_count), Refused(bad_key_file).
+    Raises Refused: bad_root_count, bad_key_file, key_missing (`roots.json` was lost; new roots would cut off all).
     """
     if not 1 <= threshold <= roots <= 9 or not 0 <= sealed < roots:
         raise Refused("bad_root_count", field="roots", limit=9)
     _folder(directory)
     if not (directory / "roots.json").exists():
+        if (directory / "controller.json").exists():  # it is written later: the roots are lost, not unmade
+            raise Refused("key_missing", field=str(directory / "roots.json"), detail="No such file or directory")
         made = [_made_root(directory, number, number > roots - sealed, entropy) for number in range(1, roots + 1)]
         write_roots(directory / "roots.json", RootSet(version=1, roots=tuple(made), threshold=threshold))
     if not (directory / "controller.json").exists():

@@ -105,6 +105,7 @@ class Revocation:
     """Signed by the roots (COSE_Sign): these appointments and mandates count no more, whatever comes later."""
 
     ids: tuple[bytes, ...] = wire(3, many(blob(8), 256))
+    """Of appointments, of mandates, or of keys (key ids)."""
     at: InstantMs = wire(4, common.instant())
     reason: str = wire(5, text(200), default="")
 
