@@ -16,6 +16,7 @@ from controller.services import nodes
 from controller.services.context import Changed
 from controller.services.nodes import NodeView
 from controller.tables import Station
+from devices.protocol.envelope import encode
 
 router = APIRouter(prefix="/api/v1", tags=["nodes"], route_class=IdempotentRoute)
 NodeInPath = Annotated[NameText, Path(examples=["co-to-1"])]
@@ -66,6 +67,7 @@ class NewNode(Asked):
 class Enrolled(Shown):
     node: NodeShown
     placement: str = Field(description="The signed statement of where the node is, base64")
+    roots: str = Field(description="The root set to be pinned in the node's identity, its CBOR in hex")
 
 
 class Move(Asked):
@@ -225,4 +227,8 @@ async def add_station(asked: NewStation, desk: DeskHere) -> StationShown:
 
 async def _enrolled(desk: DeskHere, enrolled: nodes.Enrolled) -> Enrolled:
     view = await desk.read(lambda session, ctx: nodes.node(session, ctx, enrolled.node))
-    return Enrolled(node=node_shown(view), placement=base64.b64encode(enrolled.placement).decode())
+    return Enrolled(
+        node=node_shown(view),
+        placement=base64.b64encode(enrolled.placement).decode(),
+        roots=encode(desk.centre.keys.roots).hex(),
+    )

@@ -1,0 +1,39 @@
+"""`loa area`: places."""
+
+from typing import Annotated
+
+import typer
+
+from loa.cli.client import Json, Server, print_table, show, verbs
+
+app = verbs(
+    """Areas: the province, its communes, their villages.
+
+\b
+loa area add quang-ninh/co-to "Cô Tô" --kind "đặc khu"
+loa area add quang-ninh/co-to/thon-1 "Thôn 1" --kind thôn
+loa area list"""
+)
+
+
+@app.command("list")
+def list_(
+    within: Annotated[str | None, typer.Argument(help="Only this place and what lies in it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """All areas, or those of one place."""
+    items = Server.known().ask("GET", "/areas", query={"within": within})["items"]
+    rows = [(item["path"], "  " * item["path"].count("/") + item["name"], item["kind"]) for item in items]
+    show(items, as_json, lambda: print_table(("PATH", "NAME", "KIND"), rows, none="No areas yet."))
+
+
+@app.command()
+def add(
+    path: Annotated[str, typer.Argument(help="province/commune or province/commune/village.")],
+    name: Annotated[str, typer.Argument(help="As people write it.")],
+    kind: Annotated[str, typer.Option(help="xã, phường, đặc khu, thôn, bản, khu.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Add a commune to the province, or a village to a commune."""
+    item = Server.known().ask("POST", "/areas", body={"path": path, "name": name, "kind": kind})
+    show(item, as_json, lambda: typer.echo(f"{item['path']}  {item['name']}"))
