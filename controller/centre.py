@@ -33,12 +33,15 @@ from loa.clock import Clock, SystemClock
 from loa.entropy import Entropy, system_entropy
 from loa.errors import Refused
 from loa.names import AreaPath
+from loa.units import InstantMs
+from scheduler.clock import DueClock
 
 T = TypeVar("T")
 CONTROLLER = "loa"
 """The account under which the controller acts by itself."""
 _LONGEST_PAUSE_S = 30.0
 """What is due is looked at this often at least, so that a wall clock that jumped is noticed."""
+_SHORTEST_PAUSE_MS = 50
 
 
 class Centre(CentreDesk):
@@ -52,6 +55,7 @@ class Centre(CentreDesk):
         self._lock = lock
         self._closing = contextlib.AsyncExitStack()
         self._due_waker = Waker()
+        self._due_clock: DueClock | None = None
         self._done_at = clock.now_ms()
 
     db: Database
@@ -112,6 +116,10 @@ class Centre(CentreDesk):
         )
         await self.transmitter.start()
         closing.push_async_callback(self.transmitter.stop)
+        if self.broker is not None:  # a simulated world has a clock of its own, which a scheduler cannot follow
+            self._due_clock = DueClock(self._due_waker.wake)
+            self._due_clock.start()
+            closing.callback(self._due_clock.stop)
         keeper = asyncio.create_task(keep_going("due", wire, self._due_turn), name="due")
         closing.push_async_callback(_cancelled, keeper)
 
@@ -232,9 +240,14 @@ class Centre(CentreDesk):
             self.events.publish("air", broadcast, on=True)
         for broadcast in done.value.ended:
             self.events.publish("broadcast", broadcast, status="ended")
+        now, next_at = self.clock.now_ms(), done.value.next_at
         pause_s = _LONGEST_PAUSE_S
-        if done.value.next_at is not None:
-            pause_s = max(0.0, min(pause_s, (done.value.next_at - self.clock.now_ms()) / 1000))
+        if next_at is not None:
+            next_at = InstantMs(max(next_at, now + _SHORTEST_PAUSE_MS))
+            if self._due_clock is not None:
+                self._due_clock.set_next(next_at)
+            else:
+                pause_s = min(pause_s, (next_at - now) / 1000)
         await self._due_waker.wait(self.clock, pause_s)
 
 
