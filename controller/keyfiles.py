@@ -18,12 +18,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from devices.protocol.authority import check_roots
 from devices.protocol.envelope import Message, decode, encode, open_sealed, seal_with
 from devices.protocol.identity import NodeIdentity
 from devices.protocol.keys import SigningKey, key_id
 from devices.protocol.refusal import WireRefusal
 from devices.protocol.renewal import trust_document
+from devices.protocol.roots import check_roots
 from devices.protocol.trust import Appointment, Power, Revocation, Root, RootSet
 from loa.entropy import Entropy
 from loa.errors import Fault, OperatorNeeded, Refused

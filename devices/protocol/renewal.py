@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from devices.protocol.authority import check_roots
 from devices.protocol.envelope import open_sealed, seal
 from devices.protocol.keys import SigningKey
 from devices.protocol.refusal import Malformed
+from devices.protocol.roots import check_roots
 from devices.protocol.trust import LONGEST_MANDATE_MS, Appointment, Mandate, Revocation, RootSet, Trust
 from loa.names import AreaPath
 from loa.units import InstantMs

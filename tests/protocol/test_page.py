@@ -18,7 +18,7 @@ from devices.protocol.judge import (
     judge_report,
     judge_time_reply,
 )
-from devices.protocol.media import Manifest, Piece
+from devices.protocol.media import Manifest, Piece, digest_of
 from devices.protocol.refusal import RefusalReason, WireRefusal
 from devices.protocol.seen import SeenOrders
 from devices.protocol.topics import controller_subscriptions, node_subscriptions
@@ -98,7 +98,7 @@ def judged(payload: bytes) -> Any:
             return judge_time_reply(payload, node=node, outstanding={world.id_of("nonce")}, authority=authority)
         case "Manifest":
             assert isinstance(message, Manifest)
-            assert wire_vectors.digest_of(payload) == wire_vectors.DIGEST
+            assert digest_of(payload) == wire_vectors.DIGEST
             assert message.block_holds(1, wire_vectors.FILE[4096:])
             return message
         case "Piece":
