@@ -11,6 +11,7 @@ import signal
 import sys
 from typing import Any
 
+import amqtt.broker
 from amqtt.broker import Broker
 from amqtt.events import BrokerEvents
 from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
@@ -27,6 +28,14 @@ class SteadyHandler(BrokerProtocolHandler):  # type: ignore[misc]
     """One client's side of the broker, which gives up a client that has been silent for too long."""
 
     waiting = 0
+
+    @classmethod
+    async def init_from_connect(cls, *given: Any, **named: Any) -> tuple[Any, Any]:
+        # Defect: sessions that should outlive a connection lose what came meanwhile, and cannot be taken over. Each
+        # connection starts afresh, which the client is told (no session present).
+        handler, session = await super().init_from_connect(*given, **named)
+        session.clean_session = True
+        return handler, session
 
     def handle_read_timeout(self) -> None:
         # Defect: a half-open client is never dropped. Its socket takes no farewell, so it is cut off.
@@ -58,7 +67,6 @@ class SteadyBroker(Broker):  # type: ignore[misc]
         if client_session.transitions.is_connected():
             await self._supersede(client_session.client_id)
         client_session.transitions.connect()
-        handler.__class__ = SteadyHandler
         client_session.keep_alive = -(-client_session.keep_alive * 3 // 2)  # as MQTT 3.1.1 has it
         handler.attach(client_session, reader, writer)
         self._sessions[client_session.client_id] = (client_session, handler)
@@ -136,6 +144,7 @@ def _one_less(handler: Any) -> None:
 async def run(bind: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     host = f"[{bind}]" if ":" in bind else bind
+    amqtt.broker.BrokerProtocolHandler = SteadyHandler  # looked up there for every connection
     broker = SteadyBroker(CONFIGURATION | {"listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}}})
     await broker.start()
     ended = asyncio.Event()
