@@ -299,7 +299,9 @@ class Obedience:
 
     def _take_trust(self, payload: bytes) -> None:
         records = self._records
-        records.set_authority(accept_trust(payload, records.authority, self._time.now(), floor_ms=records.floor_ms))
+        # A wrong battery clock must not shut out the document that lets the controller's own clock in.
+        now = self._time.now() if self._time.confirmed else None
+        records.set_authority(accept_trust(payload, records.authority, now, floor_ms=records.floor_ms))
         self._conductor.cancel_all(lambda plan: records.authority.is_revoked(*plan.basis), ReceiptCause.REVOKED)
         self.refresh_timetable()
         self.changed()
