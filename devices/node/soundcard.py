@@ -1,7 +1,8 @@
 """The sound card as a speaker (miniaudio): one stream that stays open, silence in it, clips placed by sample number.
 
 Which instant a sample leaves at follows from when the card asked for it: samples are asked for late at times, never
-early, so the least delay over a while is the card's own; it is let rise slowly, since cards' clocks drift.
+early, so the least delay over a while is the card's own; it is let rise slowly, since cards' clocks drift. Asked for
+later than its buffer is deep, the card has run dry: its samples are late from then on, and a clip skips as much.
 """
 
 import array
@@ -21,12 +22,14 @@ from loa.errors import Fault
 from loa.units import DurationMs
 
 BUFFER_MS = 100
-"""Of the card; also how much later than it was asked for a sample is heard."""
+"""What the card asks for at a time."""
 _FADE_FRAMES = RATE * 5 // 1000
 _DRIFT = 200e-6
-_LOST_AFTER_S = 2.0
+_LOST_AFTER_S = 3.0
 _WATCH_S = 0.5
-_SETTLE_S = 0.3
+_SETTLE_S = 5.0
+_STEADY_REQUESTS = 4
+_BURST_S = 0.01
 _BACKENDS = [miniaudio.Backend.PULSEAUDIO, miniaudio.Backend.ALSA, miniaudio.Backend.JACK]
 
 
@@ -44,6 +47,9 @@ class SoundCardSpeaker:
         self._asked = 0
         self._asked_s: float | None = None
         self._zero_s: float | None = None
+        self._requests = 0
+        self._depth = 0
+        """Frames asked for in one go at the beginning: what the card's buffer holds."""
         self._current: CardPlayback | None = None
         self._fading: CardPlayback | None = None
 
@@ -56,7 +62,10 @@ class SoundCardSpeaker:
             raise Fault("speaker_unavailable", reason=str(error)) from error
         if self._watch is None:
             self._watch = self._loop.create_task(self._watch_device(), name="sound card")
-        await self._clock.sleep(_SETTLE_S)  # until the first buffers tell where the card is
+        for _ in range(round(_SETTLE_S / 0.05)):  # until the first buffers tell where the card is
+            if self.ready:
+                return
+            await self._clock.sleep(0.05)
 
     def _open_device(self) -> Any:
         device_id = None
@@ -76,7 +85,7 @@ class SoundCardSpeaker:
             app_name="loa",
         )
         with self._lock:
-            self._asked, self._asked_s, self._zero_s = 0, None, None
+            self._asked, self._asked_s, self._zero_s, self._requests, self._depth = 0, None, None, 0, 0
         feed = self._feed()
         next(feed)
         device.start(feed)
@@ -98,7 +107,7 @@ class SoundCardSpeaker:
 
     @property
     def ready(self) -> bool:
-        return self._device is not None and self._zero_s is not None and not self._silent_card
+        return self._device is not None and self._requests >= _STEADY_REQUESTS and not self._silent_card
 
     @property
     def _silent_card(self) -> bool:
@@ -110,7 +119,7 @@ class SoundCardSpeaker:
             await self._clock.sleep(_WATCH_S)
             current = self._current
             if self._device is not None and self._asked_s is not None and self._silent_card:
-                self._zero_s = None
+                self._requests = 0
                 if current is not None:
                     current.fail("device_lost")
 
@@ -165,12 +174,8 @@ class SoundCardSpeaker:
         with self._lock:
             first = self._asked
             self._asked += frames
-            heard_s = now + self._buffer_ms / 1000 - first / RATE
-            if self._zero_s is None or self._asked_s is None:
-                self._zero_s = heard_s
-            else:
-                self._zero_s = min(self._zero_s + _DRIFT * (now - self._asked_s), heard_s)
-            self._asked_s = now
+            self._requests += 1
+            self._follow(now, first, frames)
             current, fading, self._fading = self._current, self._fading, None
         out = bytes(frames * FRAME_BYTES)
         if fading is not None:
@@ -180,6 +185,22 @@ class SoundCardSpeaker:
             if sound:
                 out = out[: at * FRAME_BYTES] + sound + out[at * FRAME_BYTES + len(sound) :]
         return out
+
+    def _follow(self, now: float, first: int, frames: int) -> None:
+        """Learn from a request when frames leave the card."""
+        if self._asked_s is None or (self._depth == first and now - self._asked_s < _BURST_S):
+            self._depth = first + frames
+        queued_s = max(frames, self._depth - frames) / RATE
+        heard_s = now + queued_s - first / RATE
+        if self._zero_s is None or self._asked_s is None:
+            self._zero_s = heard_s
+        elif heard_s > self._zero_s + queued_s:
+            if self._current is not None:
+                self._current.skip(round((heard_s - self._zero_s) * RATE))
+            self._zero_s = heard_s
+        else:
+            self._zero_s = min(self._zero_s + _DRIFT * (now - self._asked_s), heard_s)
+        self._asked_s = now
 
 
 class CardPlayback:
@@ -224,6 +245,10 @@ class CardPlayback:
             self._events.failed(reason)
 
     # In the card's own thread
+
+    def skip(self, frames: int) -> None:
+        """The card is late by so much: leave that out, so that the rest is in phase."""
+        self._first -= frames
 
     def give(self, first: int, frames: int) -> tuple[bytes, int]:
         """What of the stream's frames `first` to `first + frames` is this clip's, and where among them it begins."""

@@ -43,7 +43,7 @@ class HandClock:
 async def settle() -> None:
     """Let everything run that can run without time passing."""
     loop = asyncio.get_running_loop()
-    while loop._ready:  # type: ignore[attr-defined]
+    while loop._ready:  # type: ignore[attr-defined]  # noqa: ASYNC110 - no event tells that nothing is left to run
         await asyncio.sleep(0)
 
 

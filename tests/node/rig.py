@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from audio.decode import decode_file
 from audio.encode import OpusWriter
 from devices.links.loopback import LoopbackBroker, LoopbackLink
-from devices.links.port import Delivery
+from devices.links.port import Delivery, Link
 from devices.node.config import NodeConfig
 from devices.node.node import Node
 from devices.node.ports import Speaker, Storage
@@ -36,6 +36,7 @@ from devices.protocol.topics import (
     down_topic,
     read_up_topic,
 )
+from loa.clock import Clock
 from loa.names import AreaPath
 from loa.precedence import Kind, Precedence
 from loa.units import ByteCount, Digest, DurationMs, Id16, InstantMs, NodeId
@@ -114,8 +115,8 @@ def counted_entropy(seed: str = "node") -> Any:
 class CentreDesk:
     """The other side of the link: hears what nodes say, and answers as a controller would."""
 
-    clock: HandClock
-    link: LoopbackLink
+    clock: Clock
+    link: Link
     library: dict[Digest, Recording] = field(default_factory=dict)
     tells_time: bool = True
     acknowledges: bool = True
@@ -206,7 +207,7 @@ class Rig:
         self.link: LoopbackLink
         self.box: BoxClock
         self.speaker: Speaker
-        self._version = NOW
+        self._version: int = NOW
 
     async def open(self) -> None:
         self.desk.link.listen(controller_subscriptions())
@@ -282,7 +283,7 @@ class Rig:
         self.desk.link.publish(down_topic(node, channel), payload)
 
     def settings(self, area: AreaPath = COMMUNE, **changes: Any) -> None:
-        values = {"area": area, "version": self.version(), "issued_at": self.clock.now_ms()} | changes
+        values: dict[str, Any] = {"area": area, "version": self.version(), "issued_at": self.clock.now_ms()} | changes
         self.desk.link.publish(
             area_topic(area, AreaChannel.SETTINGS), seal(Settings(**values), CONTROLLER), retain=True
         )
