@@ -175,6 +175,12 @@ PROBLEMS: dict[str, Words] = {
         "Cho số ngày trong khoảng {limit}.",
         "Give a number of days within {limit}.",
     ),
+    "unsendable": Words(
+        "Lỗi trong hệ thống: nội dung không đúng dạng để gửi ({detail})",
+        "A fault of ours: not in a form that can be sent ({detail})",
+        "Báo cho người bảo trì; chưa có gì được gửi đi.",
+        "Tell the maintainer; nothing was sent.",
+    ),
     "bad_hex": Words(
         "Không phải chuỗi hex đúng độ dài: {value}",
         "Not hex of the right length: {value}",

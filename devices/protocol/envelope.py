@@ -13,6 +13,7 @@ from devices.protocol.orders import Order
 from devices.protocol.refusal import Malformed
 from devices.protocol.reports import Acknowledgement, Health, Presence, Receipt
 from devices.protocol.trust import Appointment, Mandate, Revocation, RootSet, Trust
+from loa.errors import Fault
 
 Message = (
     Order | Timetable | Settings | Trust | Placement | Receipt | Acknowledgement | Health | Presence | TimeRequest
@@ -82,8 +83,17 @@ def decode(body: bytes) -> Message:
 
 
 def seal(message: Message, key: SigningKey) -> bytes:
-    """Encode and sign with one key (COSE_Sign1)."""
-    return cose.sign1(encode(message), key)
+    """Encode and sign with one key (COSE_Sign1).
+
+    Raises Fault(unsendable) for what many nodes would refuse as malformed: better noticed here than in the villages.
+    """
+    body = encode(message)
+    if isinstance(message, Order | Timetable | Settings | Placement):
+        try:
+            decode(body)
+        except Malformed as refusal:
+            raise Fault("unsendable", detail=refusal.detail) from refusal
+    return cose.sign1(body, key)
 
 
 def seal_with(message: Message, keys: Sequence[SigningKey]) -> bytes:

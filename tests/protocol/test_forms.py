@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from devices.protocol import cbor, cose
 from devices.protocol.authority import Authority, accept_trust
+from devices.protocol.documents import Entry, Timetable
 from devices.protocol.envelope import CLASSES, decode, encode, open_any, open_sealed, seal
 from devices.protocol.identity import NodeIdentity
 from devices.protocol.journal import Journal
@@ -25,7 +26,9 @@ from devices.protocol.judge import (
 from devices.protocol.readable import readable
 from devices.protocol.refusal import Malformed, Repeat, WireRefusal
 from devices.protocol.seen import SeenOrders
-from loa.errors import Refused
+from loa.errors import Fault, Refused
+from loa.precedence import Kind, Precedence
+from loa.units import InstantMs
 from tests.protocol import world
 from tests.protocol.shapes import message
 
@@ -186,3 +189,26 @@ def test_unknown_keys_are_ignored_unless_critical() -> None:
 
 def test_an_order_is_small() -> None:
     assert 160 <= len(world.sealed_order()) <= 210
+
+
+def test_what_every_node_would_refuse_is_not_signed() -> None:
+    spoiled = world.order(id=b"too short")
+    with pytest.raises(Fault, match="unsendable"):
+        seal(spoiled, world.CONTROLLER)
+
+
+@pytest.mark.slow
+def test_a_full_timetable_fits() -> None:
+    entries = tuple(
+        Entry(
+            id=world.id_of(str(number)),
+            start_at=InstantMs(world.NOW + number),
+            precedence=Precedence.ORDINARY,
+            kind=Kind.LIVE,
+            renditions=(world.RENDITION,) * 4,
+        )
+        for number in range(1000)
+    )
+    covers = InstantMs(world.NOW + 7 * world.DAY)
+    timetable = Timetable(area=world.COMMUNE, version=1, issued_at=world.NOW, covers_until=covers, entries=entries)
+    assert open_sealed(seal(timetable, world.CONTROLLER)).message == timetable
