@@ -87,6 +87,8 @@ class SerialLink:
         if not self._up or self._queued_bytes + len(payload) > MAX_QUEUED_BYTES * (2 if urgent else 1):
             return False
         message = pack(topic, payload, retained=retain)
+        if unpack(message.channel, message.body, self._node) != (topic, payload):
+            return False  # another node's topic: on the bus it would go out as our own
         self._enqueue(message, 0 if urgent else _FIRST.get(message.channel, _LOWEST))
         return True
 

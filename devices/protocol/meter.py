@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from devices.protocol.common import BLOCK_BYTES
 
-QUEUE_S = 0.15
+QUEUE_S = 0.125
 """How much of the link's time may wait in front of an order: the bound is 0.25 s, the rest is for what goes wrong."""
 LEAST_PIECE_BYTES = 256
 _PIECE_S = 0.05
 _FIRST_WINDOW_BYTES = BLOCK_BYTES
 _LARGEST_WINDOW_BYTES = 512 * 1024
-_STARTUP_QUEUE_S = 0.25
-_FLAT_ROUNDS = 4
+_STARTUP_QUEUE_S = 0.2
+_FLAT_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class LinkMeter:
         if not self._starting_up or mark.delivered < self._round_ends:
             return
         self._round_ends = self._delivered
-        if self.rate is not None and self.rate > 1.1 * self._best:
+        if self.rate is not None and self.rate > 1.05 * self._best:
             self._best, self._flat = self.rate, 0
             return
         self._flat += 1

@@ -4,6 +4,7 @@ It holds no key and judges nothing: what it relays is signed between the control
 what goes first, and who listens to what it is told by the nodes themselves.
 """
 
+import hashlib
 import logging
 from collections import OrderedDict
 
@@ -14,6 +15,7 @@ from devices.protocol.envelope import decode, open_any, open_sealed
 from devices.protocol.media import Piece, TimeReply
 from devices.protocol.orders import Order
 from devices.protocol.refusal import WireRefusal
+from devices.protocol.topics import DownChannel
 from devices.station.bus import BusMaster, Drop, Urgency
 from devices.station.config import StationConfig
 from loa.clock import Clock
@@ -24,6 +26,7 @@ _log = logging.getLogger("loa.station")
 _STATE_DOCUMENTS = ("trust", "settings", "timetable")
 _REMEMBERED_EMERGENCIES = 64
 _KEPT_BYTES = 8 * 1024 * 1024
+_HARDLY_S = 0.5
 
 
 class Station:
@@ -34,7 +37,9 @@ class Station:
         self.bus = BusMaster(config.port, config.baud, drops, clock, self)
         self._by_node = {drop.node: drop for drop in drops}
         self._link = link
+        self._clock, self._rate = clock, config.baud / 10
         self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._pieces: OrderedDict[bytes, float] = OrderedDict()
         self._emergencies: OrderedDict[Digest, None] = OrderedDict()
 
     async def start(self) -> None:
@@ -68,10 +73,26 @@ class Station:
             if drop is None:
                 return
             destination = drop.address
+            if parts[4] == DownChannel.PIECE:
+                # What one node lacks the others often lack too, and they hear it anyway.
+                destination = BROADCAST
+                if self._goes_out_already(delivery.payload):
+                    return
         elif not any(delivery.topic in drop.listens for drop in self.bus.drops.values()):
             return
         message = pack(delivery.topic, delivery.payload, retained=delivery.retained)
         self.bus.send(destination, message, self._urgency(message))
+
+    def _goes_out_already(self, payload: bytes) -> bool:
+        """Whether the same piece was asked for by another node, and is in line or has hardly been sent."""
+        now_s = self._clock.monotonic_s()
+        while self._pieces and next(iter(self._pieces.values())) < now_s:
+            self._pieces.popitem(last=False)
+        mark = hashlib.sha256(payload).digest()
+        if mark in self._pieces:
+            return True
+        self._pieces[mark] = now_s + self.bus.audio_bytes / self._rate + _HARDLY_S
+        return False
 
     def _urgency(self, message: BusMessage) -> Urgency:
         match message.channel:
