@@ -98,7 +98,7 @@ def issue_now(session: Session, ctx: Context, form: IssueForm) -> Issued:
     digests = [digest for row in bulletins for digest in row.renditions]
     targets = find_targets(session, form.target_areas, form.target_nodes)
     volume = None if form.volume is None else checked_volume(form.volume)
-    refs = _announced(session, ctx, digests, targets, form.start_at)
+    refs = _announced(session, ctx, digests, targets)
     duration_ms = sum(ref.duration_ms for ref in refs) * form.repeats
     start_at = _start(session, ctx, form.start_at, refs, targets)
     _check_permitted(session, ctx, targets, start_at, duration_ms)
@@ -232,7 +232,7 @@ def _play(row: Broadcast, refs: tuple[RenditionRef, ...], now: InstantMs) -> Ord
 
 
 def _announced(
-    session: Session, ctx: Context, digests: Sequence[str], targets: Targets, start_at: InstantMs | None
+    session: Session, ctx: Context, digests: Sequence[str], targets: Targets
 ) -> tuple[RenditionRef, ...]:
     """The renditions as the order names them; streams are announced for those that never had one."""
     refs = references(session, set(digests))
@@ -245,8 +245,6 @@ def _announced(
         if ref.stream_at is None or ref.stream_at > ctx.now + LEAD_MS:
             starts[digest] = StreamStart(ref.digest, InstantMs(at), pace)
             at += stream_ms(ref.length_bytes, pace) + BETWEEN_MS
-    if start_at is not None and start_at < ctx.now:
-        raise Refused("bad_interval", field="start_at", limit="not in the past")
     stream_now(session, list(starts.values()))
     fresh = references(session, set(digests))
     return tuple(fresh[digest] for digest in digests)

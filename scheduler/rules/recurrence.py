@@ -58,10 +58,10 @@ def check_recurrence(starts_on: str, recurrence: str, excluded: Collection[str] 
     rule = _parsed(recurrence)
     if rule.until is not None and rule.until < start:
         raise Refused("bad_recurrence", field="recurrence", limit="UNTIL after the start", value=recurrence[:200])
-    found = _expanded(start, rule, start, start + timedelta(days=_HORIZON_DAYS), most=1)
-    if not found:
+    first = _first_match(start, rule)
+    if first is None or first - start > timedelta(days=_HORIZON_DAYS):
         raise Refused("bad_recurrence", field="recurrence", limit="happens at least once", value=recurrence[:200])
-    day = found[0].replace(hour=0, minute=0)
+    day = first.replace(hour=0, minute=0, second=0)
     if len(_expanded(start, rule, day, day + timedelta(days=1), most=MOST_PER_DAY + 1)) > MOST_PER_DAY:
         raise Refused("bad_recurrence", field="recurrence", limit=f"{MOST_PER_DAY} a day", value=recurrence[:200])
     ZoneInfo(zone)
@@ -154,7 +154,8 @@ def _parsed(recurrence: str) -> _Rule:
         raise refused("COUNT or UNTIL, not both")
     rule = _Rule(";".join(f"{k}={v}" for k, v in parts.items()), parts["FREQ"], interval, bool(count), until)
     try:
-        rrulestr(rule.text, dtstart=datetime(2024, 1, 1))  # noqa: DTZ001  local times are naive on purpose here
+        plain = ";".join(f"{name}={value}" for name, value in parts.items() if name != "INTERVAL")
+        rrulestr(plain, dtstart=datetime(2024, 1, 1))  # noqa: DTZ001  local times are naive on purpose here
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise refused("RFC 5545") from error
     return rule
@@ -193,10 +194,8 @@ def _expanded(
         return []
     begin = start if rule.counted else _advanced(start, rule, first)
     found: list[datetime] = []
-    parsed = rrulestr(rule.text, dtstart=begin)
-    # dateutil would look for the next match up to the year 9999; the end keeps a rule that never matches short.
-    bounded = parsed.replace(until=last) if isinstance(parsed, rrule) and not rule.counted else parsed
-    for local in bounded:
+    parsed = _from(rule, begin)
+    for local in parsed or ():
         if local > last:
             break
         if local >= first and local >= start:
@@ -204,6 +203,23 @@ def _expanded(
             if len(found) == most:
                 break
     return found
+
+
+def _from(rule: _Rule, start: datetime) -> rrule | None:
+    """The rule from a start on; None where from that start it never happens (every 2 hours from 06:00, at 5 only)."""
+    try:
+        parsed = rrulestr(rule.text, dtstart=start)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, rrule) else None
+
+
+def _first_match(start: datetime, rule: _Rule) -> datetime | None:
+    """The first instance. dateutil looks for one up to the year 9999, whatever UNTIL says, which for a rule that never
+    matches takes seconds; the calendar repeats every 400 years, so the search begins that much nearer to the end."""
+    shift = (9999 - start.year) // 400 * 400
+    found = next(iter(_from(rule, start.replace(year=start.year + shift)) or ()), None)
+    return None if found is None else found.replace(year=found.year - shift)
 
 
 def _advanced(start: datetime, rule: _Rule, first: datetime) -> datetime:

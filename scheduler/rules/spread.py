@@ -7,6 +7,10 @@ from loa.units import ByteCount, BytesPerSecond, Digest, InstantMs
 
 LEAD_MS = 500
 """From announcing a stream to its first piece, so that those who want it are listening."""
+PREFETCH_LEAD_MS = 4_000
+"""The same where there is time: over a station's bus the timetable and what its nodes listen to take this long."""
+HURRY_MS = 15_000
+"""Less than this between a stream's end and its first use leaves no time for that."""
 BETWEEN_MS = 500
 """Between two streams that do not have to hurry."""
 MARGIN_MS = 600_000
@@ -53,12 +57,13 @@ def spread(
 ) -> list[StreamStart]:
     """Streams one after another in the order of their first use. One in a hurry does not wait its turn."""
     pace = pace_for(slowest_rate, fastest=FASTEST_PREFETCH)
-    soonest = now + LEAD_MS
-    free = max(soonest, busy_until + BETWEEN_MS)
+    free = max(now + LEAD_MS, busy_until + BETWEEN_MS)
     found: list[StreamStart] = []
     for need in sorted(needs, key=lambda n: (n.first_use, n.digest)):
         takes = stream_ms(need.length_bytes, pace)
-        start = min(free, max(soonest, need.first_use - MARGIN_MS - takes))
+        lead = LEAD_MS if need.first_use - now < HURRY_MS + takes else PREFETCH_LEAD_MS
+        soonest = now + lead
+        start = min(max(free, soonest), max(soonest, need.first_use - MARGIN_MS - takes))
         found.append(StreamStart(need.digest, InstantMs(start), pace))
         free = max(free, start + takes + BETWEEN_MS)
     return found
