@@ -18,7 +18,7 @@ from devices.links.port import Delivery
 from loa.clock import SystemClock
 from loa.entropy import system_entropy
 from loa.errors import OperatorNeeded, Refused
-from tests.controller.wire.village import eventually
+from tests.controller.wire.waiting import eventually
 
 CLOCK = SystemClock()
 EMBEDDED = [pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "amqtt"]

@@ -12,7 +12,8 @@ from devices.links.port import Delivery
 from devices.protocol.topics import stream_topic
 from loa.entropy import system_entropy
 from loa.units import Digest
-from tests.controller.wire.village import ADMIN, CLOCK, Village, eventually, start_centre, village
+from tests.controller.wire.village import ADMIN, CLOCK, Village, start_centre, village
+from tests.controller.wire.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("mosquitto")]
 BROKERS = ["mosquitto", "amqtt"]

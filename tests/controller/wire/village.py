@@ -4,7 +4,7 @@ import asyncio
 import math
 import struct
 import wave
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,24 +26,11 @@ from devices.protocol.identity import NodeIdentity
 from loa.clock import SystemClock
 from loa.entropy import system_entropy
 from loa.units import InstantMs
+from tests.controller.wire.waiting import eventually
 
 ADMIN = "admin"
 COMMUNE = "quang-ninh/co-to"
 CLOCK = SystemClock()
-
-
-async def eventually(condition: Callable[[], bool | Awaitable[bool]], *, within_s: float = 15.0) -> None:
-    """Wait until the condition holds; fails after `within_s`."""
-    end = CLOCK.monotonic_s() + within_s
-    while True:
-        value = condition()
-        if isinstance(value, Awaitable):
-            value = await value
-        if value:
-            return
-        if CLOCK.monotonic_s() > end:
-            raise AssertionError(f"not within {within_s} s")
-        await CLOCK.sleep(0.02)
 
 
 def write_recording(path: Path, seconds: float = 2.0) -> Path:
