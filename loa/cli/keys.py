@@ -21,6 +21,7 @@ from loa.units import InstantMs
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""Make and look after the keys of a centre.
 

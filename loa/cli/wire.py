@@ -16,6 +16,7 @@ from loa.units import KeyId
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Read what is on the wire.",
 )
@@ -36,7 +37,7 @@ def decode(
 
     \b
     loa wire decode d28452a2… --public 3707fb…
-    mosquitto_sub -t 'loa/1/a/quang-ninh/trust' -C 1 | loa wire decode --keys keys
+    mosquitto_sub -t 'loa/1/a/quang-ninh/trust' -C 1 -N | loa wire decode --keys keys
 
     Exit code 1: not a message of this wire (`malformed`), or a signature that does not hold.
     """
