@@ -48,6 +48,8 @@ class Caller:
     token_hash: str
     one_time: bool = False
     """The password in use is the one printed at the first start."""
+    use_is_old: bool = False
+    """The last use of the token was noted a minute ago or more: `note_use` it."""
 
 
 @dataclass(frozen=True)
@@ -192,10 +194,16 @@ def caller_of(session: Session, means: Means, secret: str) -> Caller:
     account = session.get(Account, token.account)
     if account is None:
         raise Refused("auth_required", field="authorization")
-    if token.last_used_at is None or now - token.last_used_at >= _USE_NOTED_EVERY_MS:
-        token.last_used_at = now
+    use_is_old = token.last_used_at is None or now - token.last_used_at >= _USE_NOTED_EVERY_MS
+    return Caller(token.account, token.session, token.token_hash, account.one_time, use_is_old)
+
+
+def note_use(session: Session, means: Means, hashed: str) -> None:
+    """Write down that a token was used now."""
+    token = session.get(ApiToken, hashed)
+    if token is not None:
+        token.last_used_at = means.clock.now_ms()
         session.add(token)
-    return Caller(token.account, token.session, token.token_hash, account.one_time)
 
 
 def tokens_of(session: Session, account: str) -> list[TokenShown]:
