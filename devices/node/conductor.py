@@ -6,42 +6,23 @@ Without trusted time nothing begins.
 
 import contextlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from devices.node.airing import LEAD_MS, Airing
-from devices.node.crew import Alarm, Crew
-from devices.node.ledger import Ledger, Play
-from devices.node.limits import hours_allow, longest, loudness
-from devices.node.notes import Notes
+from devices.node.crew import Alarm
+from devices.node.ledger import Play
+from devices.node.limits import hours_allow, longest
 from devices.node.plan import Plan
-from devices.node.ports import Clip, PlaybackEvents, Speaker
-from devices.node.store import RenditionStore
-from devices.node.timing import NodeTime
+from devices.node.stage import Parts, Stage
 from devices.protocol.documents import Settings
 from devices.protocol.reports import ReceiptCause, ReceiptEvent
-from loa.clock import Clock
 from loa.errors import Fault
-from loa.precedence import Interruption, Precedence
-from loa.units import DurationMs, Id16, InstantMs, Percent
-from scheduler.rules.air import Place, after_interruption, who_has_the_air
+from loa.precedence import Precedence
+from loa.units import Id16, InstantMs, Percent
+from scheduler.rules.air import Place, who_has_the_air
 
 OVERRUN_MS = 5000
 """A sound that has not ended this long after it should have is cut off."""
 MAX_AIRINGS = 64
-_PLACING_S = 0.1
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a conductor needs of its box."""
-
-    clock: Clock
-    time: NodeTime
-    store: RenditionStore
-    speaker: Speaker
-    ledger: Ledger
-    notes: Notes
-    crew: Crew
 
 
 class Conductor:
@@ -49,17 +30,14 @@ class Conductor:
 
     def __init__(self, parts: Parts, *, volume: Callable[[], Percent], settings: Callable[[], Settings | None]) -> None:
         self._clock, self._time, self._store = parts.clock, parts.time, parts.store
-        self._speaker, self._ledger, self._notes = parts.speaker, parts.ledger, parts.notes
-        self._volume = volume
+        self._ledger, self._notes = parts.ledger, parts.notes
         self._settings = settings
+        self.stage = Stage(parts, volume=volume, settings=settings)
+        self.stage.reconsider = self.reconsider
+        self.stage.left = self._left
         self._alarm = Alarm(parts.clock, parts.crew, self.reconsider, "conductor")
         self._coming: list[Plan] = []
         self._airings: dict[Id16, Airing] = {}
-        self._stopped = False
-        self.changed: Callable[[], None] = lambda: None
-        """Told when what sounds has changed."""
-        self.ended: Callable[[Id16], None] = lambda _id: None
-        """Told when a broadcast has come to its end here."""
 
     # What is to be played
 
@@ -98,9 +76,13 @@ class Conductor:
             if plan is None:
                 return False
             airing = Airing(plan)
-        self._end(airing, self._cancelled(airing, cause), cause)
+        self.stage.end(airing, self._cancelled(airing, cause), cause)
         self.reconsider()
         return True
+
+    def _left(self, subject: Id16) -> None:
+        self._airings.pop(subject, None)
+        self._coming = [one for one in self._coming if one.id != subject]
 
     @staticmethod
     def _cancelled(airing: Airing, cause: ReceiptCause) -> ReceiptEvent:
@@ -145,13 +127,13 @@ class Conductor:
     def shut_down(self) -> None:
         """Silence, with the reason written down. An emergency goes on when the box is back before its expiry."""
         self._alarm.set(None)
-        self._stopped = True
+        self.stage.closed = True
         for airing in list(self._airings.values()):
             if airing.sounding_since_s is not None:
                 position = airing.off_air(self._clock.monotonic_s())
-                self._note(airing, ReceiptEvent.STOPPED, ReceiptCause.SHUTDOWN, position)
+                self.stage.note(airing, ReceiptEvent.STOPPED, ReceiptCause.SHUTDOWN, position)
                 if not airing.plan.is_emergency:
-                    self._mark_over(airing.plan.id)
+                    self.stage.mark_over(airing.plan.id)
             else:
                 airing.off_air(self._clock.monotonic_s())
         self._airings.clear()
@@ -161,7 +143,7 @@ class Conductor:
     def reconsider(self) -> None:
         """Bring what sounds in line with the rules, and say when to look again."""
         now = self._time.now()
-        if now is None or self._stopped:
+        if now is None or self.stage.closed:
             return
         self._promote(now)
         for airing in list(self._airings.values()):
@@ -172,14 +154,14 @@ class Conductor:
             [self._airings[one].claim() for one in places], holder.plan.id if holder is not None else None
         )
         if holder is not None and winner != holder.plan.id:
-            self._interrupt(holder, now)
+            self.stage.interrupt(holder, now)
         for other in places:
             if other != winner:
                 self._airings[other].kept_off = True
         if winner is not None and not self._airings[winner].on_air:
             place = places[winner]
             assert place is not None
-            self._begin(self._airings[winner], place)
+            self.stage.begin(self._airings[winner], place)
         self._alarm.set(self._next_look(now))
 
     def _places(self, now: InstantMs) -> dict[Id16, Place | None]:
@@ -219,28 +201,28 @@ class Conductor:
             return
         if now >= plan.start_at and not airing.told_not_ready and not airing.told_start and not self._is_complete(plan):
             airing.told_not_ready = True
-            self._note(airing, ReceiptEvent.NOT_READY, ReceiptCause.NO_AUDIO)
+            self.stage.note(airing, ReceiptEvent.NOT_READY, ReceiptCause.NO_AUDIO)
         if not airing.told_start and self._forbidden(airing, now):
             return
         if plan.scheduled and not airing.told_start:
             assert plan.grace_ms is not None
             if now > plan.start_at + plan.grace_ms:
-                self._end(airing, ReceiptEvent.SKIPPED, self._why_missed(airing))
+                self.stage.end(airing, ReceiptEvent.SKIPPED, self._why_missed(airing))
         elif airing.next_place(now) is None:
             expired = plan.expires_at is not None and now >= plan.expires_at
             if airing.told_start:
-                self._end(airing, ReceiptEvent.FINISHED, ReceiptCause.EXPIRED if expired else ReceiptCause.NONE)
+                self.stage.end(airing, ReceiptEvent.FINISHED, ReceiptCause.EXPIRED if expired else ReceiptCause.NONE)
             else:
-                self._end(airing, ReceiptEvent.SKIPPED, self._why_missed(airing))
+                self.stage.end(airing, ReceiptEvent.SKIPPED, self._why_missed(airing))
 
     def _forbidden(self, airing: Airing, now: InstantMs) -> bool:
         """Out of hours, or an ancestor has been heard here: ended, and told."""
         plan = airing.plan
         if self._heard_before(plan):
-            self._end(airing, ReceiptEvent.SKIPPED, ReceiptCause.ALREADY_STARTED)
+            self.stage.end(airing, ReceiptEvent.SKIPPED, ReceiptCause.ALREADY_STARTED)
             return True
         if not hours_allow(self._settings(), plan.precedence, InstantMs(max(now, plan.start_at))):
-            self._end(airing, ReceiptEvent.SKIPPED, ReceiptCause.OUT_OF_HOURS)
+            self.stage.end(airing, ReceiptEvent.SKIPPED, ReceiptCause.OUT_OF_HOURS)
             return True
         return False
 
@@ -254,14 +236,14 @@ class Conductor:
     def _check_limits(self, airing: Airing, now: InstantMs) -> None:
         plan = airing.plan
         if plan.is_emergency and plan.expires_at is not None and now >= plan.expires_at:
-            self._end(airing, ReceiptEvent.STOPPED, ReceiptCause.EXPIRED)
+            self.stage.end(airing, ReceiptEvent.STOPPED, ReceiptCause.EXPIRED)
             return
         local = self._clock.monotonic_s()
         limit = longest(self._settings(), plan.precedence)
         if limit is not None and airing.on_for_ms(local) >= limit:
-            self._end(airing, ReceiptEvent.STOPPED, ReceiptCause.LONGEST_REACHED)
+            self.stage.end(airing, ReceiptEvent.STOPPED, ReceiptCause.LONGEST_REACHED)
         elif local >= self._overrun_at(airing):
-            self._failed(airing, "overrun")
+            self.stage.failed(airing, "overrun")
 
     def _overrun_at(self, airing: Airing) -> float:
         """When a sound that has not begun or not ended is given up."""
@@ -296,144 +278,6 @@ class Conductor:
         local = self._clock.monotonic_s()
         return min(max(soonest, local + 0.001), local + 30.0)
 
-    # Acting
-
-    def _begin(self, airing: Airing, place: Place) -> None:
-        plan = airing.plan
-        if not self._speaker.ready:
-            self._retry_later(airing)
-            return
-        try:
-            if not plan.is_emergency:
-                self._ledger.mark(Play.BEGUN, plan.id)  # on disk before the amplifier is on
-            self._place(airing, place)
-            if plan.is_emergency:
-                self._ledger.mark(Play.BEGUN, plan.id)
-        except Fault:
-            # What cannot be written down is not sounded, but for an emergency.
-            if not plan.is_emergency:
-                self._retry_later(airing)
-        self.changed()
-
-    def _place(self, airing: Airing, place: Place) -> None:
-        plan = airing.plan
-        volume = loudness(self._settings(), plan.precedence, self._volume(), plan.volume)
-        clip = Clip(
-            label="test-tone" if plan.tone_hz is not None else plan.id.hex(),
-            sources=() if plan.tone_hz is not None else tuple(self._store.source(part) for part in plan.parts),
-            durations_ms=tuple(part.duration_ms for part in plan.parts),
-            offset_ms=place.offset_ms,
-            gain=volume / 100,
-            tone_hz=plan.tone_hz,
-        )
-        at_s = self._time.local_s(place.at)
-        if airing.alone:  # nothing of its beginning is lost for having been placed late
-            at_s = max(at_s, self._clock.monotonic_s() + _PLACING_S)
-        airing.place = place
-        airing.playback = self._speaker.play(clip, at_s, self._events(airing, place))
-
-    def _events(self, airing: Airing, place: Place) -> PlaybackEvents:
-        def current() -> bool:
-            return airing.place is place and airing.playback is not None and not self._stopped
-
-        def started(at_s: float) -> None:
-            if current():
-                self._started(airing, at_s)
-
-        def finished() -> None:
-            if current():
-                airing.off_air(self._clock.monotonic_s())
-                airing.ended_repeat(self._time.now() or InstantMs(0))
-                self.reconsider()
-                self.changed()
-
-        def failed(reason: str) -> None:
-            if current():
-                self._failed(airing, reason)
-
-        return PlaybackEvents(started=started, finished=finished, failed=failed)
-
-    def _started(self, airing: Airing, at_s: float) -> None:
-        assert airing.place is not None
-        airing.sounding_since_s = at_s
-        instant = self._time.instant_at(at_s)
-        event = ReceiptEvent.RESUMED if airing.told_start else ReceiptEvent.STARTED
-        if event is ReceiptEvent.STARTED or airing.kept_off:
-            airing.told_start, airing.kept_off = True, False
-            self._notes.note(
-                event,
-                airing.plan.id,
-                precedence=airing.plan.precedence,
-                position_ms=airing.place.offset_ms or None,
-                late_ms=None if instant is None else instant - airing.plan.start_at,
-                repeat=airing.place.repeat,
-            )
-        self.reconsider()
-        self.changed()
-
-    def _failed(self, airing: Airing, reason: str) -> None:
-        """The speaker gave up on it."""
-        airing.failures += 1
-        cause = _CAUSES.get(reason, ReceiptCause.SPEAKER_FAILED)
-        if airing.plan.is_emergency:
-            airing.off_air(self._clock.monotonic_s())
-            self._retry_later(airing)
-        else:
-            self._end(airing, ReceiptEvent.STOPPED if airing.told_start else ReceiptEvent.SKIPPED, cause)
-        self.reconsider()
-        self.changed()
-
-    def _retry_later(self, airing: Airing) -> None:
-        airing.failures += 1
-        wait_ms = min(30_000, 500 * 2 ** min(airing.failures, 6))
-        airing.not_before = InstantMs((self._time.now() or InstantMs(0)) + wait_ms)
-
-    def _interrupt(self, airing: Airing, now: InstantMs) -> None:
-        sounded = airing.sounding_since_s is not None
-        place = airing.place
-        position = airing.off_air(self._clock.monotonic_s())
-        airing.kept_off = True
-        if not sounded or place is None:
-            return
-        plan = airing.plan
-        again = after_interruption(plan.interruption, position)
-        if plan.is_emergency:
-            self._note(airing, ReceiptEvent.INTERRUPTED, ReceiptCause.PRE_EMPTED, position)
-        elif plan.interruption is Interruption.DROP:
-            self._end(airing, ReceiptEvent.STOPPED, ReceiptCause.PRE_EMPTED, position)
-        else:
-            self._note(airing, ReceiptEvent.INTERRUPTED, ReceiptCause.PRE_EMPTED, position)
-            airing.alone, airing.repeat, airing.offset_ms = True, place.repeat, again.offset_ms
-            airing.not_before = now
-        self.changed()
-
-    def _end(
-        self, airing: Airing, event: ReceiptEvent, cause: ReceiptCause, position: DurationMs | None = None
-    ) -> None:
-        """Silence first, then the receipt, then the mark that makes it final."""
-        was_on = airing.on_air
-        here = airing.off_air(self._clock.monotonic_s())
-        plan = airing.plan
-        self._airings.pop(plan.id, None)
-        self._coming = [one for one in self._coming if one.id != plan.id]
-        self._note(airing, event, cause, position if position is not None else here if was_on else None)
-        self._mark_over(plan.id)
-        self.ended(plan.id)
-        self.changed()
-
-    def _note(
-        self, airing: Airing, event: ReceiptEvent, cause: ReceiptCause, position: DurationMs | None = None
-    ) -> None:
-        repeat = airing.place.repeat if airing.place is not None else 0
-        self._notes.note(
-            event,
-            airing.plan.id,
-            cause=cause,
-            precedence=airing.plan.precedence,
-            position_ms=position,
-            repeat=repeat,
-        )
-
     # Asking
 
     def _done(self, subject: Id16) -> bool:
@@ -445,10 +289,6 @@ class Conductor:
             return False
         return any(self._ledger.begun(ancestor) for ancestor in plan.replaces)
 
-    def _mark_over(self, subject: Id16) -> None:
-        with contextlib.suppress(Fault):
-            self._ledger.mark(Play.OVER, subject)
-
     def _is_complete(self, plan: Plan) -> bool:
         return bool(plan.parts) and all(self._store.complete(digest) for digest in plan.digests)
 
@@ -456,9 +296,3 @@ class Conductor:
         if plan.is_emergency:  # it does not wait for its audio: the siren first, the rest as it comes in
             return plan.tone_hz is not None or any(self._store.begun(digest) for digest in plan.digests)
         return self._is_complete(plan)
-
-
-_CAUSES = {
-    "decode_failed": ReceiptCause.BAD_AUDIO,
-    "audio_missing": ReceiptCause.NO_AUDIO,
-}

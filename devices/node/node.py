@@ -5,7 +5,7 @@ import contextlib
 from dataclasses import dataclass
 
 from devices.links.port import Delivery, Link
-from devices.node.conductor import Conductor, Parts
+from devices.node.conductor import Conductor
 from devices.node.config import NodeConfig
 from devices.node.crew import Crew
 from devices.node.ledger import Ledger, Play
@@ -16,6 +16,7 @@ from devices.node.ports import Speaker, Storage
 from devices.node.receiving import Receiving
 from devices.node.records import Records
 from devices.node.session import Session, Voice
+from devices.node.stage import Parts
 from devices.node.store import RenditionStore
 from devices.node.timing import NodeTime
 from devices.protocol.identity import NodeIdentity
@@ -118,8 +119,8 @@ class Node:
         self._connect_parts()
 
     def _connect_parts(self) -> None:
-        self._conductor.changed = self._session.changed
-        self._conductor.ended = self._ended
+        self._conductor.stage.changed = self._session.changed
+        self._conductor.stage.ended = self._ended
         self._receiving.completed = self._audio_arrived
         self._receiving.streams_changed = self._listen
         self._obedience.changed = self._session.changed

@@ -20,6 +20,10 @@ RECEIPT_WINDOW = 64
 _RESEND_S, _LONGEST_RESEND_S = 5.0, 300.0
 _COALESCE_S = 0.5
 """Changes within this become one health report."""
+_EXCHANGE_BYTES = 450
+"""Both ways, signed."""
+_TIME_SHARE = 0.04
+"""Of a link whose rate is known because it is slow: others share it, and audio needs it."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,10 @@ class Session:
             return
         request = self._time.keeper.request(self._identity.node, self._entropy(16), self._time.local_ms)
         self._say(UpChannel.TIME, request)
-        wait = self._time.keeper.wait_s() * (0.75 + fraction(self._entropy) / 2)
-        self._time_alarm.set(self._clock.monotonic_s() + wait)
+        wait = self._time.keeper.wait_s()
+        if self._link.nominal_rate is not None and self._time.keeper.exchanges:
+            wait = max(wait, _EXCHANGE_BYTES / (_TIME_SHARE * self._link.nominal_rate))
+        self._time_alarm.set(self._clock.monotonic_s() + wait * (0.75 + fraction(self._entropy) / 2))
 
     # Receipts
 

@@ -255,7 +255,7 @@ class Rig:
         self.link.drop("power")
         node = self.node
         await node._crew.dismiss()
-        node._conductor._stopped = True
+        node._conductor.stage.closed = True
         await self.speaker.close()
         await node._link.stop()
         await settle()

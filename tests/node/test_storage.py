@@ -1,7 +1,7 @@
 """One contract for every storage, and what is the disk's own."""
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,7 +66,8 @@ def test_names_and_deletion(storage: Storage) -> None:
     "name", ["", "/etc/passwd", "../x", "a/../b", "a//b", ".hidden", "a/.hidden", "A", "a b", "a\0", "a\n", "x" * 201]
 )
 def test_no_name_leads_out(storage: Storage, name: str) -> None:
-    for act in (storage.read, storage.delete, storage.size):
+    acts: list[Callable[[str], object]] = [storage.read, storage.delete, storage.size]
+    for act in acts:
         with pytest.raises(Fault) as caught:
             act(name)
         assert caught.value.code == "bad_storage_name"
@@ -77,11 +78,12 @@ def test_no_name_leads_out(storage: Storage, name: str) -> None:
 def test_full_leaves_what_was_there() -> None:
     storage = MemoryStorage(capacity=10)
     storage.write("a", b"12345678")
-    for act in (
+    acts: list[Callable[[], None]] = [
         lambda: storage.write("a", b"x" * 11),
         lambda: storage.append("a", b"xyz"),
         lambda: storage.write_at("b", 2, b"x"),
-    ):
+    ]
+    for act in acts:
         with pytest.raises(Fault) as caught:
             act()
         assert caught.value.code == "storage_full"
