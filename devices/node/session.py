@@ -130,7 +130,7 @@ class Session:
         request = self._time.keeper.request(self._identity.node, self._entropy(16), self._time.local_ms)
         self._say(UpChannel.TIME, request)
         wait = self._time.keeper.wait_s()
-        if self._link.nominal_rate is not None and self._time.keeper.exchanges:
+        if self._link.nominal_rate is not None:
             wait = max(wait, _EXCHANGE_BYTES / (_TIME_SHARE * self._link.nominal_rate))
         self._time_alarm.set(self._clock.monotonic_s() + wait * (0.75 + fraction(self._entropy) / 2))
 
