@@ -25,7 +25,7 @@ VIETNAM = timezone(timedelta(hours=7))
 _LOOK_S = 0.1
 _BUS_BYTES_A_SECOND = 3_000.0
 """What is left of 38,400 baud for audio, with room for repairs."""
-_PLAN_LEAD_S = 12.0
+_PLAN_LEAD_S = 15.0
 _CUT_BEFORE_S = 3.0
 _SETTLE_S = 6.0
 _RECONNECT_S = 30.0
@@ -122,7 +122,15 @@ class Story:
             await self._count_down(step, planned.start_at, planned.start_at)
             heard = await self._heard_out(step, planned)
             island = {box.plan.node for box in self._village.boxes_in(ISLAND)}
-            finished = {line.node for line in (await self._coverage(planned)).nodes if line.finished_at is not None}
+            finished: set[NodeId] = set()
+
+            async def told() -> bool:
+                nonlocal finished
+                lines = (await self._coverage(planned)).nodes
+                finished = {line.node for line in lines if line.finished_at is not None}
+                return len(finished) >= NODES - len(island)
+
+            await self._until(told, _SETTLE_S)
             if finished & island:
                 self.facts.failures.append("receipts came over the cut link")
             words = self._words(
