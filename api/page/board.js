@@ -36,10 +36,9 @@ function showAir() {
   const playingAt = (b) => state.nodes.filter((n) => n.health && n.health.playing === b.id).length;
   $("air").replaceChildren(...live.map((b) => {
     const wait = Math.ceil((Date.parse(b.start_at) - Date.now()) / 1000);
-    return make("div", { class: "item row" },
-      make("div", {}, make("b", {}, b.title), " ", precedenceTag(b), make("div", { class: "soft" },
+    return make("div", { class: "item row tight" },
+      make("div", { class: "grow" }, make("b", {}, b.title), " ", precedenceTag(b), make("div", { class: "soft" },
         targetWords(b), " · ", wait > 0 ? word("starts_in", { n: wait }) : word("playing_at", { n: playingAt(b) }), " · ", span(b.duration_ms))),
-      make("span", { class: "spring" }),
       make("button", { class: "stop", type: "button", onclick: (e) => stopBroadcast(b, e.currentTarget) }, word("stop")));
   }));
   document.querySelector(".air").classList.toggle("live", live.length > 0);
@@ -133,9 +132,12 @@ function showBroadcasts() {
 
 function showTimetable() {
   const coming = state.timetable.filter((b) => Date.parse(b.start_at) > Date.now()).slice(0, 10);
-  $("timetable").replaceChildren(...coming.map((b) => make("div", { class: "slot" },
-    make("span", { class: "when" }, `${day(b.start_at)} ${time(b.start_at)}`),
-    make("span", {}, make("b", {}, b.title), " ", precedenceTag(b), make("div", { class: "soft" }, `${targetWords(b)} · ${span(b.duration_ms)}`)))));
+  let last = "";
+  $("timetable").replaceChildren(...coming.flatMap((b) => {
+    const heading = day(b.start_at) === last ? [] : [make("h3", { class: "soft" }, last = day(b.start_at))];
+    return [...heading, make("div", { class: "slot" }, make("b", { class: "when" }, time(b.start_at)),
+      make("span", {}, make("b", {}, b.title), " ", precedenceTag(b), make("div", { class: "soft" }, `${targetWords(b)} · ${span(b.duration_ms)}`)))];
+  }));
   if (!coming.length) $("timetable").replaceChildren(make("p", { class: "soft" }, word("empty_timetable")));
 }
 

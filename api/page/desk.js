@@ -61,6 +61,7 @@ async function uploadRecording(event) {
     }
     if (item.problem) throw new Problem(item.problem);
     form.reset();
+    $("file-name").textContent = "";
     $("part").hidden = true;
     await loaders.bulletins();
     toast(word("hear_first"));

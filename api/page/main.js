@@ -84,6 +84,7 @@ $("language").onclick = () => {
 $("upload").onsubmit = uploadRecording;
 $("file").onchange = () => {
   const file = $("file").files[0];
+  $("file-name").textContent = file ? file.name : "";
   if (file && !$("upload").title.value) $("upload").title.value = file.name.replace(/\.[^.]*$/, "").replace(/[_-]+/g, " ").slice(0, 200);
 };
 $("cancel-import").onclick = cancelImport;

@@ -1,0 +1,15 @@
+"""One office for all quick tests of the API."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.api.office import Office, office_at
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def office(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    """A centre, its API and somebody signed in; shared, so tests make their own things in it."""
+    async with office_at(tmp_path_factory.mktemp("office")) as made:
+        yield made
