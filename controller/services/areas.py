@@ -44,7 +44,10 @@ def ensure_province(session: Session, ctx: Context, name: str = "", kind: str = 
 
 
 def add_area(session: Session, ctx: Context, *, path: str, name: str, kind: str = "") -> AreaView:
-    """Add a commune or village. Raises Refused(bad_area_path, not_found for its parent, already_exists, field_required)."""
+    """Add a commune or village.
+
+    Raises Refused(bad_area_path, not_found for its parent, already_exists, field_required).
+    """
     place = AreaPath(path)
     if not name.strip():
         raise Refused("field_required", field="name")

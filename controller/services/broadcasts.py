@@ -231,9 +231,7 @@ def _play(row: Broadcast, refs: tuple[RenditionRef, ...], now: InstantMs) -> Ord
     )  # fmt: skip
 
 
-def _announced(
-    session: Session, ctx: Context, digests: Sequence[str], targets: Targets
-) -> tuple[RenditionRef, ...]:
+def _announced(session: Session, ctx: Context, digests: Sequence[str], targets: Targets) -> tuple[RenditionRef, ...]:
     """The renditions as the order names them; streams are announced for those that never had one."""
     refs = references(session, set(digests))
     pace = pace_for(slowest_rate(session, set(targets.everyone)))

@@ -101,7 +101,10 @@ def draft_bulletin(
 
 
 def retitle_bulletin(session: Session, ctx: Context, *, id: str, title: str) -> BulletinView:  # noqa: A002
-    """Change a draft's title, and with it what an approval must name. Raises Refused(not_found, locked, field_required)."""
+    """Change a draft's title, and with it what an approval must name.
+
+    Raises Refused(not_found, locked, field_required).
+    """
     row = _row(session, id)
     if row.status != "draft":
         raise Refused("locked", field="bulletin", value=row.title)

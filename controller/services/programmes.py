@@ -65,8 +65,8 @@ class ProgrammeForm:
 def add_programme(session: Session, ctx: Context, form: ProgrammeForm) -> Changed[ProgrammeView]:
     """Add a programme and plan it.
 
-    Raises Refused(field_required, not_found, not_approved, withdrawn, too_many, bad_recurrence, bad_start, bad_excluded_date,
-    outside_area, volume_range, emergency_needs_release).
+    Raises Refused(field_required, not_found, not_approved, withdrawn, too_many, bad_recurrence, bad_start,
+    bad_excluded_date, outside_area, volume_range, emergency_needs_release).
     """
     row = Programme(
         id=new_id(ctx.entropy).hex(), area="", title="", starts_on="", created_by=ctx.account, created_at=ctx.now

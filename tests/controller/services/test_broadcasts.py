@@ -1,7 +1,5 @@
 """Issuing, repeating, confirming, recalling: at every step either all of it or nothing, and never twice."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlmodel import Session, select
 
@@ -219,10 +217,6 @@ class Stop(Exception):
 STEPS = range(12)
 
 
-def stops() -> Iterator[int]:
-    yield from STEPS
-
-
 @pytest.mark.parametrize("step", STEPS)
 def test_stopped_at_each_step_of_issuing(world: World, step: int) -> None:
     """Either nothing of a broadcast is there, or all of it; and what is there is sent again from the tables."""
@@ -240,7 +234,7 @@ def test_stopped_at_each_step_of_issuing(world: World, step: int) -> None:
             if count > step:
                 raise Stop
 
-        session.flush = counted  # type: ignore[method-assign, assignment]
+        session.flush = counted  # type: ignore[method-assign]
         return issue_now(session, world.ctx, IssueForm(bulletins=[view.id], target_areas=[f"{QN}/co-to"]))
 
     try:

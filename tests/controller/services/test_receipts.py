@@ -1,6 +1,6 @@
 """Receipts: any order, any repeats, the same coverage; nothing claimed without one; journals acknowledged as held."""
 
-from dataclasses import asdict
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,9 +23,10 @@ from controller.services.journal import GAP_PATIENCE_MS, contiguous
 from controller.services.receipts import record_receipts
 from controller.store import Database
 from controller.tables import ReceiptRow
-from devices.protocol.reports import Receipt, ReceiptCause, ReceiptEvent
+from devices.protocol.envelope import seal
+from devices.protocol.reports import NumberRange, Receipt, ReceiptCause, ReceiptEvent
 from loa.units import Id16, InstantMs, NodeId
-from tests.controller.services.conftest import QN, World, build
+from tests.controller.services.conftest import QN, World, build, node_key
 
 BROADCAST = Id16(b"b" * 16)
 CLAIMS = {
@@ -110,9 +111,7 @@ def test_the_tables_hold_what_the_rule_says(
     unique: dict[tuple[str, int], Receipt] = {}
     for receipt in receipts:
         unique.setdefault((receipt.node, receipt.number), receipt)
-    ready = [
-        Receipt(**(_plain(receipt) | {"node": names[receipt.node], "subject": issued})) for receipt in unique.values()
-    ]
+    ready = [replace(one, node=NodeId(names[one.node]), subject=issued) for one in unique.values()]
     bounds = [0, *sorted(min(cut, len(ready)) for cut in cuts), len(ready)]
     for first, last in pairwise(bounds):
         some = [(receipt, b"x") for receipt in ready[max(0, first - 1) : last]]
@@ -125,10 +124,6 @@ def test_the_tables_hold_what_the_rule_says(
                 line = advance(line, receipt)
         assert found[NodeId(name)] == line
     db.close()
-
-
-def _plain(receipt: Receipt) -> dict[str, object]:
-    return {name: getattr(receipt, name) for name in asdict(receipt)}
 
 
 def _issue(world: World) -> Id16:
@@ -157,6 +152,17 @@ def test_recording(world: World) -> None:
     world.clock.at += GAP_PATIENCE_MS
     later = world.run(lambda s: record_receipts(s, batch[3:], world.clock.now_ms()))
     assert later[0].number == 3
+
+
+def test_what_a_full_journal_dropped_is_not_waited_for(world: World) -> None:
+    dropped = Receipt(
+        node=NodeId("ct-1"), epoch=b"epoch-01", number=9, at=InstantMs(1), event=ReceiptEvent.JOURNAL_DROPPED, count=5,
+        dropped=(NumberRange(first=2, count=2), NumberRange(first=5, count=3)),
+    )  # fmt: skip
+    batch = [world.receipt("ct-1", ReceiptEvent.BOOTED, number=n) for n in (1, 4, 8)]
+    batch.append((dropped, seal(dropped, node_key("ct-1"))))
+    held = world.run(lambda s: record_receipts(s, batch, world.clock.now_ms()))
+    assert held[0].number == 9
 
 
 def test_a_new_journal_is_counted_from_its_beginning(world: World) -> None:
