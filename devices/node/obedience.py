@@ -150,6 +150,8 @@ class Obedience:
             if reason is RefusalReason.TIME_UNKNOWN:
                 self.time_wanted()
                 return  # not refused yet: it is judged again as soon as the time is known
+            if self._records.authority.version == 0:
+                return  # nobody is trusted yet: it is judged again once somebody is
         self.refusals[reason] = self.refusals.get(reason, 0) + 1
         if is_order and reason not in _NOT_WORTH_A_RECEIPT:
             self._tell_refusal(delivery.payload, reason)
@@ -237,6 +239,7 @@ class Obedience:
             return
         if plan.is_emergency:  # sounded first, written down at once after
             self._conductor.add(plan)
+            self.refresh_needs()
         self._records.keep_order(order, kept)
         self._records.remember_order(order, kept.payload)
         self._notes.note(ReceiptEvent.RECEIVED, order.id, precedence=order.precedence)

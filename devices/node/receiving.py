@@ -1,7 +1,7 @@
 """Audio coming in: the pure intake with a link, a clock and a store around it."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from devices.links.port import Link
 from devices.node.crew import Alarm, Crew
@@ -23,6 +23,8 @@ from loa.units import Digest, InstantMs
 
 NO_ROOM_WAIT_S = 60.0
 MAX_NEEDS = 2000
+SOON_MS = 60_000
+"""What sounds within this, or sounds already, does not give way to anything."""
 
 
 class Receiving:
@@ -58,7 +60,7 @@ class Receiving:
         self.streams_changed: Callable[[], None] = lambda: None
         store.lost_block = lambda _digest: self._lost_block()
 
-    def set_needs(self, plans: Iterable[Plan], sirens: Iterable[RenditionRef]) -> None:
+    def set_needs(self, plans: Collection[Plan], sirens: Iterable[RenditionRef]) -> None:
         """Everything that may sound from now on; plans come due first, and sirens stay for ever."""
         standing = list(sirens)
         needs = [_need(ref, Precedence.ORDINARY, None) for ref in standing]
@@ -67,7 +69,10 @@ class Receiving:
             for digest, ref in zip(plan.digests, plan.parts, strict=False):
                 by_instant[digest] = min(by_instant.get(digest, plan.start_at), plan.start_at)
                 needs.append(_need(ref, plan.precedence, plan))
-        self._store.needs = Needs(frozenset(ref.digest for ref in standing), by_instant)
+        soon = self._time.best_guess() + SOON_MS
+        kept = {digest for digest, at in by_instant.items() if at <= soon}
+        kept.update(digest for plan in plans if plan.is_emergency for digest in plan.digests)
+        self._store.needs = Needs(frozenset(kept.union(ref.digest for ref in standing)), by_instant)
         self._needs = {}
         for need in needs[:MAX_NEEDS]:
             before = self._needs.get(need.digest)

@@ -98,7 +98,7 @@ class _Recording:
 
     def add(self, sound: bytes) -> None:
         self._bytes += len(sound)
-        if self._path is None:
+        if self._path is None or not sound:
             return
         if self._file is None:
             is_new = not self._path.exists()

@@ -13,6 +13,7 @@ from devices.protocol.common import MessageType
 from devices.protocol.documents import Placement, Settings, Timetable
 from devices.protocol.envelope import open_sealed
 from devices.protocol.identity import NodeIdentity
+from devices.protocol.journal import framed, unframed
 from devices.protocol.judge import Held, HeldDocuments
 from devices.protocol.orders import Order
 from devices.protocol.refusal import Malformed, WireRefusal
@@ -52,13 +53,11 @@ class Records:
         self._floor_written = InstantMs(0)
 
     def recover(self) -> None:
-        read = self._storage.read
-        self.session = int.from_bytes((read("session") or b"")[:4], "big")
-        volume = read("volume")
-        self.volume = Percent(min(100, volume[0])) if volume else Percent(100)
-        self.floor_ms = self._floor_written = InstantMs(int.from_bytes((read("floor") or b"")[:8], "big"))
-        self.seen = SeenOrders.from_bytes(read("seen") or b"")
-        trust = read("trust")
+        self.session = self._number("session", 0)
+        self.volume = Percent(min(100, self._number("volume", 100)))
+        self.floor_ms = self._floor_written = InstantMs(self._number("floor", 0))
+        self.seen = SeenOrders.from_bytes(self._storage.read("seen") or b"")
+        trust = self._storage.read("trust")
         if trust is not None:
             try:
                 self.authority = Authority.restored(trust, self._identity.roots)
@@ -105,22 +104,30 @@ class Records:
         data = self._storage.read(name)
         return _opened(data) if data is not None else None
 
+    def _number(self, name: str, otherwise: int) -> int:
+        """With a checksum: a floor that a worn card made a year too late would shut out everything."""
+        bodies, _ = unframed(self._storage.read(name) or b"")
+        return int.from_bytes(bodies[0], "big") if bodies else otherwise
+
+    def _set_number(self, name: str, value: int) -> None:
+        self._storage.write(name, framed(value.to_bytes(8, "big")))
+
     # Changes
 
     def next_session(self) -> int:
         self.session = (self.session + 1) % (1 << 32)
-        self._storage.write("session", self.session.to_bytes(4, "big"))
+        self._set_number("session", self.session)
         return self.session
 
     def raise_floor(self, instant: InstantMs, *, at_least_ms: int = 0) -> None:
         """A signed instant was taken. Written where it is that much newer than what is on the storage."""
         self.floor_ms = max(self.floor_ms, instant)
         if self.floor_ms > self._floor_written + at_least_ms:
-            self._storage.write("floor", self.floor_ms.to_bytes(8, "big"))
+            self._set_number("floor", self.floor_ms)
             self._floor_written = self.floor_ms
 
     def set_volume(self, volume: Percent) -> None:
-        self._storage.write("volume", bytes([volume]))
+        self._set_number("volume", volume)
         self.volume = volume
 
     def set_authority(self, authority: Authority) -> None:

@@ -1,0 +1,451 @@
+"""What faults, attackers and mistakes do to a node; the numbers are those of the list of hardening."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from devices.node.config import NodeConfig
+from devices.node.disk import DiskStorage
+from devices.node.memory import MemoryStorage
+from devices.protocol.common import BLOCK_BYTES
+from devices.protocol.documents import Siren
+from devices.protocol.envelope import encode, seal
+from devices.protocol.media import Piece
+from devices.protocol.orders import Order, OrderAction
+from devices.protocol.refusal import RefusalReason
+from devices.protocol.reports import ReceiptCause, ReceiptEvent
+from devices.protocol.topics import AreaChannel, DownChannel, area_topic
+from devices.protocol.trust import Revocation
+from loa.errors import Fault
+from loa.precedence import Kind, Precedence
+from loa.units import ByteCount, DurationMs
+from tests.node.rig import Rig, an_id, recording
+from tests.protocol.world import COMMUNE, CONTROLLER, DRILLER, PERSON, appointment, by_roots, id_of, key_of
+
+E, C, R = ReceiptEvent, ReceiptCause, RefusalReason
+EMERGENCY = Precedence.EMERGENCY
+YEAR_MS = 365 * 86_400_000
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def causes(rig: Rig, name: str) -> list[tuple[ReceiptEvent, ReceiptCause]]:
+    return [(one.event, one.cause) for one in rig.desk.about(an_id(name))]
+
+
+@pytest.mark.parametrize("after_s", [1.1, 3.5])
+async def test_4_killed_around_the_start(rig: Rig, after_s: float) -> None:
+    """Killed while placed or while sounding: never played again, and told as unconfirmed where it may have sounded."""
+    storage = MemoryStorage()
+    await rig.up(storage)
+    rig.timetable(rig.entry("x", 2000, recording(4.0)))
+    await rig.clock.advance(0.8)
+    await rig.clock.advance(after_s)
+    await rig.pull_the_plug()
+    heard_before = len(rig.heard("x"))
+    await rig.boot(storage, seed="again")
+    await rig.clock.advance(400)
+    assert len(rig.heard("x")) == heard_before
+    assert len(list((rig.folder / "heard").iterdir())) == (1 if heard_before else 0)
+    assert causes(rig, "x")[-1] == (E.UNCONFIRMED, C.POWER_FAILED)
+    assert rig.desk.events(an_id("x")).count(E.STARTED) == (1 if heard_before else 0)
+
+
+async def test_4_killed_before_the_start_is_played(rig: Rig, tmp_path: Path) -> None:
+    disk = DiskStorage(tmp_path / "box")
+    await rig.up(disk)
+    rig.timetable(rig.entry("x", 20_000, recording()))
+    order = rig.order("y", recording(2.0, 700.0), in_ms=30_000)
+    rig.give(order)
+    await rig.clock.advance(5)
+    await rig.pull_the_plug()
+    disk.close()
+    disk = DiskStorage(tmp_path / "box")
+    await rig.boot(disk, seed="again")
+    await rig.clock.advance(60)
+    assert np.array_equal(rig.heard("x"), recording().sound)
+    assert np.array_equal(rig.heard("y"), recording(2.0, 700.0).sound)
+    disk.close()
+
+
+async def test_5_cut_in_the_middle_of_a_transfer(rig: Rig) -> None:
+    """Only what is missing is asked for, also after a restart; a block that is not the manifest's never counts."""
+    storage = MemoryStorage()
+    await rig.up(storage)
+    sound = recording(20.0)
+    rig.timetable(rig.entry("x", 60_000, sound))
+    rig.desk.serves = False
+    await rig.clock.advance(5)
+    rig.say(DownChannel.CTL, sound.manifest)
+    for block in (0, 1, 2):
+        data = sound.file[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES]
+        rig.say(DownChannel.PIECE, _piece(sound.digest, block, data))
+    rig.say(DownChannel.PIECE, _piece(sound.digest, 3, bytes(BLOCK_BYTES)))
+    await rig.clock.advance(1)
+    assert rig.node.status().refusals[R.WRONG_BLOCK] == 1
+    await rig.pull_the_plug()
+    rig.desk.wants.clear()
+    rig.desk.serves = True
+    await rig.boot(storage, seed="again")
+    await rig.clock.advance(100)
+    asked = {b for want in rig.desk.wants for r in want.blocks for b in range(r.first, r.first + r.count)}
+    assert asked
+    assert not asked & {0, 1, 2}
+    assert np.array_equal(rig.heard("x"), sound.sound)
+
+
+def _piece(digest: object, block: int, data: bytes) -> bytes:
+    return encode(Piece(rendition=digest, offset=ByteCount(block * BLOCK_BYTES), data=data))  # type: ignore[arg-type]
+
+
+async def test_6_everything_a_hundred_times(rig: Rig) -> None:
+    await rig.up(MemoryStorage())
+    payload = rig.give(rig.order("x", recording()))
+    for _ in range(99):
+        rig.desk.link.publish(area_topic(COMMUNE, AreaChannel.ORDER), payload)
+        rig.say(DownChannel.ORDER, payload)
+    await rig.clock.advance(60)
+    rig.say(DownChannel.ORDER, payload)
+    await rig.clock.advance(60)
+    assert np.array_equal(rig.heard("x"), recording().sound)
+    assert rig.desk.events(an_id("x")) == [E.RECEIVED, E.READY, E.STARTED, E.FINISHED]
+    assert not rig.node.status().refusals
+
+
+async def test_7_a_stop_that_comes_first(rig: Rig) -> None:
+    storage = MemoryStorage()
+    await rig.up(storage)
+    rig.give(_stop(rig, "alert", EMERGENCY))
+    await rig.clock.advance(1)
+    await rig.pull_the_plug()
+    await rig.boot(storage, seed="again")
+    await rig.clock.advance(5)
+    rig.give(rig.order("alert", recording(), in_ms=500, precedence=EMERGENCY))
+    rig.timetable(rig.entry("other", 5000, recording()))
+    await rig.clock.advance(20)
+    assert len(rig.heard("alert")) == 0
+    assert causes(rig, "alert") == [(E.SKIPPED, C.WITHDRAWN)]
+    assert len(rig.heard("other"))
+
+
+def _stop(rig: Rig, subject: str, precedence: Precedence, kind: Kind = Kind.LIVE) -> Order:
+    return rig.order(
+        f"stop {subject} {precedence} {kind}",
+        action=OrderAction.STOP,
+        subject=an_id(subject),
+        precedence=precedence,
+        kind=kind,
+        renditions=(),
+        in_ms=0,
+    )
+
+
+async def test_a_weaker_stop_does_not_silence_an_emergency(rig: Rig) -> None:
+    await rig.up(MemoryStorage())
+    rig.give(rig.order("alert", recording(), in_ms=500, precedence=EMERGENCY, repeats=0))
+    await rig.clock.advance(4)
+    rig.give(_stop(rig, "alert", Precedence.PRIORITY))
+    rig.give(_stop(rig, "alert", EMERGENCY, Kind.DRILL), DRILLER)
+    await rig.clock.advance(4)
+    assert rig.node.status().playing == an_id("alert")
+    assert rig.node.status().refusals == {R.MANDATE_EXCEEDED: 1, R.DRILL_MISMATCH: 1}
+    rig.give(_stop(rig, "alert", EMERGENCY))
+    await rig.clock.advance(1)
+    assert rig.node.status().playing is None
+    assert causes(rig, "alert")[-1] == (E.STOPPED, C.ORDERED)
+
+
+async def test_8_any_bit_flipped(rig: Rig) -> None:
+    await rig.up(MemoryStorage())
+    payload = seal(rig.order("x", recording(), in_ms=500), CONTROLLER)
+    for bit in range(0, 8 * len(payload), 7):
+        spoiled = bytearray(payload)
+        spoiled[bit // 8] ^= 1 << bit % 8
+        rig.desk.link.publish(area_topic(COMMUNE, AreaChannel.ORDER), bytes(spoiled))
+    await rig.clock.advance(20)
+    assert not rig.any_sound
+    assert sum(rig.node.status().refusals.values()) == len(range(0, 8 * len(payload), 7))
+
+
+async def test_9_last_years_capture(rig: Rig) -> None:
+    storage = MemoryStorage()
+    await rig.up(storage)
+    captured: list[tuple[str, bytes]] = []
+    order = rig.order("x", recording())
+    captured.append((area_topic(COMMUNE, AreaChannel.ORDER), rig.give(order)))
+    await rig.clock.advance(20)
+    await rig.pull_the_plug()
+    rig.clock._wall_ms += YEAR_MS
+    before = rig.heard("x").copy()
+    for seed, kept in (("same box", storage), ("wiped box", MemoryStorage())):
+        await rig.boot(kept, seed=seed)
+        for topic, payload in captured:
+            rig.desk.link.publish(topic, payload)
+        await rig.clock.advance(30)
+        assert np.array_equal(rig.heard("x"), before)
+        assert len(list((rig.folder / "heard").iterdir())) == 1
+        await rig.pull_the_plug()
+
+
+@pytest.mark.parametrize("years", [10, -10])
+async def test_10_11_a_battery_clock_that_is_years_off(rig: Rig, years: int) -> None:
+    """No mass skip, no mass play, no repeat: neither before the centre's time is known nor after."""
+    storage = MemoryStorage()
+    await rig.up(storage)
+    rig.timetable(
+        rig.entry("played", 5000, recording()), *(rig.entry(f"later {n}", 600_000 + n, recording()) for n in range(20))
+    )
+    await rig.clock.advance(20)
+    await rig.pull_the_plug()
+    rig.desk.tells_time = False
+    await rig.boot(storage, wall_off_ms=years * YEAR_MS, config=NodeConfig(rtc_trusted=True), seed="again")
+    await rig.clock.advance(60)
+    assert len(list((rig.folder / "heard").iterdir())) == 1
+    assert E.SKIPPED not in rig.desk.events()
+    assert rig.node.status().coming == 20
+    rig.desk.tells_time = True
+    await rig.clock.advance(200)
+    assert rig.node.status().coming == 20
+    assert rig.desk.events(an_id("played")).count(E.STARTED) == 1
+
+
+async def test_a_right_battery_clock_serves_alone(rig: Rig) -> None:
+    storage = MemoryStorage()
+    await rig.up(storage)
+    rig.timetable(rig.entry("x", 60_000, recording()))
+    await rig.clock.advance(20)
+    await rig.pull_the_plug()
+    rig.broker.stop()
+    await rig.boot(storage, config=NodeConfig(rtc_trusted=True), seed="again")
+    await rig.clock.advance(60)
+    assert np.array_equal(rig.heard("x"), recording().sound)
+
+
+async def test_12_booted_without_time(rig: Rig) -> None:
+    """The timetable waits for trusted time; an emergency for the answer to the node's own nonce."""
+    storage = MemoryStorage()
+    await rig.up(storage)
+    rig.timetable(rig.entry("x", 60_000, recording()))
+    await rig.clock.advance(20)
+    await rig.pull_the_plug()
+    rig.desk.tells_time = False
+    await rig.boot(storage, seed="again")
+    rig.give(rig.order("alert", recording(2.0, 900.0), in_ms=500, precedence=EMERGENCY, repeats=0))
+    await rig.clock.advance(50)
+    assert not rig.any_sound
+    rig.desk.tells_time = True
+    await rig.clock.advance(10)
+    assert rig.node.status().playing == an_id("alert")
+
+
+async def test_14_disk_full(rig: Rig) -> None:
+    """Ordinary audio gives way, the siren stays, and an emergency still sounds."""
+    siren, big, bigger = recording(2.0, 800.0), recording(30.0, 301.0), recording(40.0, 302.0)
+    rig.stock([siren])
+    room = len(siren.file) + len(bigger.file) + 40_000
+    await rig.up(MemoryStorage(capacity=room))
+    rig.settings(sirens=(Siren(code=1, rendition=siren.ref),))
+    rig.timetable(rig.entry("later", 3_000_000, big))
+    await rig.clock.advance(30)
+    assert set(rig.node.status().renditions) == {siren.digest, big.digest}
+    rig.give(rig.order("now", bigger, in_ms=8000))
+    await rig.clock.advance(60)
+    assert len(rig.heard("now")) == len(bigger.sound)
+    assert siren.digest in rig.node.status().renditions
+    rig.give(rig.order("alert", in_ms=500, precedence=EMERGENCY, siren=1))
+    await rig.clock.advance(10)
+    assert np.array_equal(rig.heard("alert"), siren.sound)
+
+
+class TornStorage(MemoryStorage):
+    """A power cut loses what was not synced: parts of audio, at a certain moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unsynced: list[tuple[str, int, int]] = []
+
+    def write_at(self, name: str, offset: int, data: bytes) -> None:
+        super().write_at(name, offset, data)
+        self.unsynced.append((name, offset, len(data)))
+
+    def power_cut(self) -> None:
+        for name, offset, length in self.unsynced[::2]:
+            super().write_at(name, offset, bytes(length))
+
+
+async def test_16_unsynced_audio_is_lost(rig: Rig) -> None:
+    storage = TornStorage()
+    await rig.up(storage)
+    sound = recording(20.0)
+    rig.timetable(rig.entry("x", 100_000, sound))
+    await rig.clock.advance(30)
+    assert sound.digest in rig.node.status().renditions
+    await rig.pull_the_plug()
+    storage.power_cut()
+    await rig.boot(storage, seed="again")
+    assert sound.digest not in rig.node.status().renditions
+    await rig.clock.advance(120)
+    assert np.array_equal(rig.heard("x"), sound.sound)
+
+
+@pytest.mark.parametrize("name", ["journal", "plays", "seen"])
+async def test_17_a_torn_tail(rig: Rig, name: str) -> None:
+    """What was told stays told, numbers are not used twice, nothing is played twice."""
+    storage = MemoryStorage()
+    await rig.up(storage)
+    payload = rig.give(rig.order("x", recording()))
+    await rig.clock.advance(20)
+    await rig.pull_the_plug()
+    storage.append(name, b"\x00\x00\x00\x40torn")
+    await rig.boot(storage, seed="again")
+    rig.say(DownChannel.ORDER, payload)
+    await rig.clock.advance(30)
+    assert np.array_equal(rig.heard("x"), recording().sound)
+    rig.give(rig.order("y", recording()))
+    await rig.clock.advance(20)
+    assert len(rig.heard("y"))
+    assert len({epoch for epoch, _ in rig.desk.receipts}) == 1
+
+
+async def test_a_spoiled_state_is_as_never_received(rig: Rig) -> None:
+    storage = MemoryStorage()
+    await rig.up(storage)
+    rig.settings(ordinary_cap=50)
+    rig.timetable(rig.entry("x", 100_000, recording()))
+    await rig.clock.advance(20)
+    await rig.pull_the_plug()
+    for name in storage.names():
+        data = storage.read(name) or b""
+        storage.write(name, data[: len(data) // 2] + b"?" + data[len(data) // 2 + 1 :])
+    rig.desk.receipts.clear()
+    await rig.boot(storage, seed="again")
+    rig.give_trust()
+    rig.place()
+    await rig.clock.advance(200)
+    assert len(rig.heard("x")) == len(recording().sound)
+
+
+async def test_25_brown_out_in_speech_does_not_loop(rig: Rig) -> None:
+    storage = MemoryStorage()
+    await rig.up(storage)
+    rig.timetable(rig.entry("x", 3000, recording(6.0)))
+    await rig.clock.advance(5)
+    for number in range(5):
+        await rig.pull_the_plug()
+        await rig.boot(storage, seed=f"boot {number}")
+        await rig.clock.advance(2)
+    assert 0 < len(rig.heard("x")) < 3.5 * 48_000
+    assert rig.desk.events(an_id("x")).count(E.UNCONFIRMED) == 1
+
+
+@pytest.mark.parametrize("how", ["order", "timetable"])
+async def test_28_key_revoked_in_mid_broadcast(rig: Rig, how: str) -> None:
+    await rig.up(MemoryStorage())
+    if how == "order":
+        rig.give(rig.order("x", recording(20.0), precedence=EMERGENCY), PERSON)
+        gone = id_of("appointment of person")[:8]
+    else:
+        rig.timetable(rig.entry("x", 2000, recording(20.0)), rig.entry("later", 60_000, recording()))
+        gone = id_of("appointment of controller")[:8]
+    await rig.clock.advance(6)
+    assert rig.node.status().playing == an_id("x")
+    rig.centre.revocations.append(by_roots(Revocation(ids=(gone,), at=rig.clock.now_ms())))
+    if how == "timetable":
+        _another_controller(rig)
+    rig.say(
+        DownChannel.CTL,
+        rig.centre.document(
+            version=rig.version(),
+            now_ms=rig.clock.now_ms(),
+            key=CONTROLLER if how == "order" else key_of("second controller"),
+        ),
+    )
+    await rig.clock.advance(1)
+    assert rig.node.status().playing is None
+    await rig.clock.advance(100)
+    assert rig.node.status().coming == 0
+    assert len(rig.heard("later")) == 0
+    assert causes(rig, "x")[-1] == (E.STOPPED, C.REVOKED)
+
+
+def _another_controller(rig: Rig) -> None:
+    rig.centre.appointments.append(by_roots(appointment("second controller", key_of("second controller"))))
+
+
+async def test_i1_nothing_unauthorised_sounds(rig: Rig) -> None:
+    """Strangers' keys, wrong places, retained orders, drills as live, keys above their ceiling: refused and counted."""
+    await rig.up(MemoryStorage())
+    topic = area_topic(COMMUNE, AreaChannel.ORDER)
+    rig.give(rig.order("a", recording()), key_of("stranger"))
+    rig.give(rig.order("b", recording(), precedence=EMERGENCY), CONTROLLER)
+    rig.give(rig.order("c", recording(), areas=("quang-ninh/van-don",)))
+    rig.give(rig.order("d", recording(), precedence=EMERGENCY), DRILLER)
+    rig.give(rig.order("e", recording(), in_ms=-700_000))
+    rig.desk.link.publish(topic, b"not CBOR at all")
+    rig.desk.link.publish(topic, seal(rig.order("f", recording()), CONTROLLER), retain=True)
+    await rig.clock.advance(0.1)
+    rig.link.drop()
+    rig.desk.link.publish(topic, seal(rig.order("g", recording()), CONTROLLER), retain=True)
+    rig.link.restore()
+    await rig.clock.advance(1)
+    refused = rig.node.status().refusals
+    assert refused == {
+        R.UNTRUSTED_KEY: 1,
+        R.MANDATE_EXCEEDED: 1,
+        R.WRONG_TARGET: 1,
+        R.DRILL_MISMATCH: 1,
+        R.EXPIRED: 1,
+        R.MALFORMED: 1,
+        R.RETAINED_FORBIDDEN: 1,
+    }
+    rig.give(_stop(rig, "f", Precedence.ORDINARY))
+    await rig.clock.advance(30)
+    assert not rig.any_sound
+    assert E.REFUSED in rig.desk.events(an_id("a"))
+    assert rig.desk.health is not None
+    assert {one.reason for one in rig.desk.health.refusals} == set(refused)
+
+
+async def test_i4_longest_duration(rig: Rig) -> None:
+    await rig.up(MemoryStorage())
+    rig.settings(longest_ms=DurationMs(5000))
+    rig.give(rig.order("x", recording(20.0)))
+    rig.give(rig.order("alert", recording(12.0, 444.0), in_ms=30_000, precedence=EMERGENCY))
+    await rig.clock.advance(60)
+    assert abs(len(rig.heard("x")) - 5 * 48_000) < 4800
+    assert causes(rig, "x")[-1] == (E.STOPPED, C.LONGEST_REACHED)
+    assert np.array_equal(rig.heard("alert"), recording(12.0, 444.0).sound)
+
+
+class FullJournal(MemoryStorage):
+    """No room even for the journal."""
+
+    refuses = False
+
+    def append(self, name: str, data: bytes) -> None:
+        if self.refuses:
+            raise Fault("storage_full", field=name, limit=0)
+        super().append(name, data)
+
+    def write(self, name: str, data: bytes) -> None:
+        if self.refuses:
+            raise Fault("storage_full", field=name, limit=0)
+        super().write(name, data)
+
+
+async def test_what_cannot_be_written_down_is_not_sounded(rig: Rig) -> None:
+    storage = FullJournal()
+    await rig.up(storage)
+    rig.timetable(rig.entry("x", 20_000, recording()))
+    await rig.clock.advance(10)
+    storage.refuses = True
+    await rig.clock.advance(30)
+    assert not rig.any_sound
+    rig.give(rig.order("alert", recording(), in_ms=500, precedence=EMERGENCY))
+    await rig.clock.advance(10)
+    assert np.array_equal(rig.heard("alert"), recording().sound)
+
