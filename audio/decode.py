@@ -24,7 +24,8 @@ RATE = 48_000
 """Frames a second of everything decoded here; one channel, signed 16 bits, little-endian."""
 
 _FRAME_BYTES = 2
-_PREROLL = RATE * 80 // 1000  # RFC 7845, 4.6: an Opus decoder has converged after 80 ms
+# RFC 7845, 4.6 asks for 80 ms until an Opus decoder has converged; after 400 ms no difference is left to measure.
+_PREROLL = RATE * 400 // 1000
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from audio.decode import RATE, Pcm
+from audio.headers import ogg_cut_off
 from audio.level import Mono
 from audio.recording import HeldSound, RecordingFile
 from audio.render import RenditionFile, Surroundings, render
@@ -176,24 +177,13 @@ def _plays_in_part(opened: RecordingFile, path: Path, decoded_ms: int) -> bool:
     damage = opened.damage
     if damage.cut_off or damage.bad_packets > max(2, damage.packets * _BAD_SHARE):
         return True
-    if opened.form is SoundForm.OGG and _ogg_cut_off(path):
-        return True
+    if opened.form is SoundForm.OGG:
+        with path.open("rb") as file:
+            if ogg_cut_off(file):
+                return True
     if opened.declared_ms is None or not opened.declared_exactly:
         return False
     return decoded_ms < opened.declared_ms - max(_SHORTFALL_MS, opened.declared_ms * _SHORTFALL)
-
-
-def _ogg_cut_off(path: Path) -> bool:
-    """Whether the file ends within a page. (libav takes what is left for the whole.)"""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - 140_000))
-        tail = file.read()
-    at = tail.rfind(b"OggS")
-    if at < 0:
-        return True
-    lacing = tail[at + 27 : at + 27 + tail[at + 26]] if at + 26 < len(tail) else b""
-    return at + 27 > len(tail) or at + 27 + tail[at + 26] + sum(lacing) > len(tail)
 
 
 def _surroundings(chime: bool) -> Surroundings:

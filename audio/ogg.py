@@ -7,6 +7,7 @@ from typing import Protocol
 
 from loa.errors import Fault
 
+BLOCK_BYTES = 4096
 _HEADER_BYTES = 27
 _MAX_PACKET_BYTES = 1 << 17
 _NO_GRANULE = (1 << 64) - 1
@@ -136,12 +137,14 @@ class PageReader:
         return page
 
 
-def find_page(source: ByteSource, offset: int, step: int = 4096) -> Page | None:
+def find_page(source: ByteSource, offset: int, step: int = BLOCK_BYTES) -> Page | None:
     """The first whole page at or after `offset` that is here, looking past what is missing; None if there is none."""
     while offset < source.length_bytes:
-        here = source.read_at(offset, min(step, source.length_bytes - offset))
+        # Files come in blocks: up to the next block's edge, then block by block.
+        length = min(step - offset % step, source.length_bytes - offset)
+        here = source.read_at(offset, length)
         if here is None:
-            offset += step
+            offset += length
             continue
         ahead = offset + len(here)
         tail = source.read_at(ahead, min(3, source.length_bytes - ahead)) or b""

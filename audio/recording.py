@@ -12,6 +12,7 @@ from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
 from audio.decode import RATE, Pcm
+from audio.headers import mp3_counts_frames, wav_declared_ms
 from audio.sniff import SoundForm
 from loa.errors import Refused
 
@@ -75,7 +76,10 @@ class RecordingFile:
             self.rate: int = context.sample_rate or 0
             self.channels: int = context.channels or 0
             self.declared_ms = _declared_ms(container, stream)
-            self.declared_exactly = form not in _ESTIMATED or _says_frame_count(path)
+        with path.open("rb") as file:
+            self.declared_exactly = form not in _ESTIMATED or (form is SoundForm.MP3 and mp3_counts_frames(file))
+            if form is SoundForm.WAV and (claimed := wav_declared_ms(file)) is not None:
+                self.declared_ms = claimed
         _check_channels(self.channels)
         if self.rate and not _LOWEST_RATE <= self.rate <= _HIGHEST_RATE:
             raise Refused("unsupported_format", field="file")
@@ -141,7 +145,7 @@ class RecordingFile:
                 if resampler is not None:
                     yield from _arrays(resampler.resample(None))
                 layout = layout or frame.layout
-                resampler, entry = av.AudioResampler(format="fltp", layout=layout, rate=RATE), came_as
+                resampler, entry = av.AudioResampler(format="flt", layout=layout, rate=RATE), came_as
             yield from _arrays(resampler.resample(frame))
         if resampler is not None:
             yield from _arrays(resampler.resample(None))
@@ -166,9 +170,12 @@ class RecordingFile:
 
 
 def _arrays(frames: list[Any]) -> Iterator[Block]:
+    """Interleaved frames as blocks. (Not planar ones: PyAV 18 reads past the end of eight planes.)"""
     for frame in frames:
+        channels = frame.layout.nb_channels
         if frame.samples:
-            yield np.nan_to_num(frame.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0)
+            plane = np.frombuffer(frame.planes[0], np.float32, frame.samples * channels)
+            yield np.nan_to_num(plane.reshape(-1, channels).T, nan=0.0, posinf=1.0, neginf=-1.0)
 
 
 def _check_channels(channels: int) -> None:
@@ -187,15 +194,3 @@ def _declared_ms(container: Any, stream: Any) -> int | None:
     if container.duration is not None:
         return int(container.duration // 1000)
     return None
-
-
-def _says_frame_count(path: Path) -> bool:
-    """Whether an MP3's first frames carry a count (Xing, Info or VBRI)."""
-    with path.open("rb") as file:
-        head = file.read(10)
-        if head.startswith(b"ID3") and len(head) == 10:
-            file.seek(10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]))
-        else:
-            file.seek(0)
-        first = file.read(4096)
-    return any(mark in first for mark in (b"Xing", b"Info", b"VBRI"))

@@ -14,7 +14,12 @@ from tests.audio.makers import FORMATS, SAMPLES, music_like, speech_like, with_s
 RATE = 48_000
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS))
+QUICK = {"mp3", "m4a", "amr", "flac"}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in sorted(FORMATS)]
+)
 def test_format(tmp_path: Path, name: str) -> None:
     codec = FORMATS[name]["codec"]
     if codec not in av.codecs_available:
@@ -42,6 +47,7 @@ def _wav(path: Path, sound: np.typing.NDArray[np.float32], rate: int = RATE, cod
     return write_recording(path / "sound.wav", sound, rate, codec)
 
 
+@pytest.mark.slow
 def test_music_in_stereo(tmp_path: Path) -> None:
     path = _wav(tmp_path, music_like(5))
     imported = import_recording(path)
@@ -57,6 +63,7 @@ def test_channels_in_opposite_phase_do_not_cancel(tmp_path: Path) -> None:
     assert match.ok, match
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", range(6))
 def test_one_voice_among_six_channels(tmp_path: Path, place: int) -> None:
     voice = speech_like(3.2)
@@ -75,6 +82,7 @@ def test_constant_offset_is_no_sound(tmp_path: Path) -> None:
     assert match.ok, match
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gain_db", [-55, -40, 20])
 def test_very_quiet_and_clipped(tmp_path: Path, gain_db: int) -> None:
     voice = np.clip(speech_like(4) * np.float32(10 ** (gain_db / 20)), -1, 1)
@@ -83,6 +91,7 @@ def test_very_quiet_and_clipped(tmp_path: Path, gain_db: int) -> None:
     _matches(path)
 
 
+@pytest.mark.slow
 def test_noisy_telephone(tmp_path: Path) -> None:
     noisy = speech_like(5, 8000) + np.random.default_rng(5).standard_normal(40_000).astype(np.float32) * np.float32(
         0.03
@@ -90,6 +99,7 @@ def test_noisy_telephone(tmp_path: Path) -> None:
     _matches(_wav(tmp_path, noisy, 8000))
 
 
+@pytest.mark.slow
 def test_long_silence_around(tmp_path: Path) -> None:
     path = _wav(tmp_path, with_silence(speech_like(3.5), 30, 10))
     imported = import_recording(path)
@@ -106,11 +116,13 @@ def test_very_short(tmp_path: Path) -> None:
     _matches(path)
 
 
+@pytest.mark.slow
 def test_samples_above_full_scale(tmp_path: Path) -> None:
     path = _wav(tmp_path, speech_like(4) * np.float32(8), codec="pcm_f32le")
     _matches(path)
 
 
+@pytest.mark.slow
 def test_odd_chunks_and_tags(tmp_path: Path) -> None:
     path = _wav(tmp_path, speech_like(3.5))
     data = path.read_bytes()
@@ -119,6 +131,7 @@ def test_odd_chunks_and_tags(tmp_path: Path) -> None:
     _matches(path)
 
 
+@pytest.mark.slow
 def test_picture_in_the_tag(tmp_path: Path) -> None:
     path = write_format(tmp_path, "mp3", speech_like(3.5, 44_100))
     picture = b"\x00image/png\x00\x03\x00" + b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
@@ -135,6 +148,7 @@ def test_same_recording_same_bytes(tmp_path: Path) -> None:
     assert import_recording(path).rendition.data == import_recording(path.read_bytes()).rendition.data
 
 
+@pytest.mark.slow
 def test_chimes_go_around(tmp_path: Path) -> None:
     path = _wav(tmp_path, speech_like(4))
     rendition = import_recording(path, options=ImportOptions(chime=True)).rendition
@@ -148,6 +162,7 @@ def test_chimes_go_around(tmp_path: Path) -> None:
     assert match.ok, match
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "by"),
     [

@@ -1,8 +1,10 @@
 """Files that are refused, each with its code, before or after libav has seen them."""
 
+import contextlib
 import gzip
 import io
 import tarfile
+import wave
 import zipfile
 from pathlib import Path
 
@@ -12,7 +14,18 @@ import pytest
 from audio.importing import ImportOptions, import_recording
 from loa.errors import Refused
 from loa.problems import PROBLEMS, explain
-from tests.audio.makers import SAMPLES, speech_like, write_format, write_recording
+from tests.audio.makers import SAMPLES, Array, speech_like, write_format, write_recording
+
+
+def _wave(folder: Path, sound: Array) -> Path:
+    """A plain WAV that says nothing of where its channels belong."""
+    path = folder / "x.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(sound))
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes((sound.T * 32767).astype("<i2").tobytes())
+    return path
 
 
 def _refused(recording: Path | bytes, options: ImportOptions | None = None) -> Refused:
@@ -78,7 +91,8 @@ M3U8 = b"#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:10,\nhttp://127.0.0.1/x.ts\n#EXT-X-E
             "container_forbidden",
         ),
         (
-            b"\x00\x00\x00\x10ftypM4A \x00\x00\x00\x00\x00\x00\x00\x34moov\x00\x00\x00\x2cdref\x00\x00\x00\x00\x00\x00\x00\x01"
+            b"\x00\x00\x00\x10ftypM4A \x00\x00\x00\x00\x00\x00\x00\x34moov\x00\x00\x00\x2cdref"
+            b"\x00\x00\x00\x00\x00\x00\x00\x01"
             b"\x00\x00\x00\x1curl \x00\x00\x00\x00http://x/y\x00" + bytes(8),
             "container_forbidden",
         ),
@@ -116,8 +130,7 @@ def test_silence(tmp_path: Path, level: float) -> None:
 
 
 def test_too_many_channels(tmp_path: Path) -> None:
-    path = write_recording(tmp_path / "x.wav", np.zeros((9, 4800), np.float32), 48_000, "pcm_s16le")
-    error = _refused(path)
+    error = _refused(_wave(tmp_path, np.zeros((9, 4800), np.float32)))
     assert (error.code, error.limit) == ("channel_limit", 8)
 
 
@@ -129,8 +142,7 @@ def test_192_channels(tmp_path: Path) -> None:
 
 def test_eight_channels_are_taken(tmp_path: Path) -> None:
     eight = np.tile(speech_like(0.5), (8, 1))
-    path = write_recording(tmp_path / "x.wav", eight, 48_000, "pcm_s16le")
-    assert import_recording(path).source.channels == 8
+    assert import_recording(_wave(tmp_path, eight)).source.channels == 8
 
 
 def test_declared_too_long(tmp_path: Path) -> None:
@@ -190,10 +202,9 @@ def test_noise_in_any_form_is_refused_or_taken() -> None:
     ]
     for number in range(60):
         data = heads[number % len(heads)] + random.bytes(3000)
-        try:
+        # Anything else than Refused fails the test.
+        with contextlib.suppress(Refused):
             import_recording(data, options=ImportOptions(max_duration_ms=60_000))
-        except Refused as error:
-            assert error.code in PROBLEMS
 
 
 @pytest.mark.parametrize(("name", "code"), [("malformed.mp3", "decode_failed"), ("drm-protected.wma", "drm_protected")])

@@ -1,0 +1,99 @@
+"""How fast recordings go in: the whole import and the encoding alone, against bare libopus in the same run."""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from audio.decode import RATE, decode_file
+from audio.encode import OpusWriter
+from audio.importing import import_recording
+
+IMPORT_BAR_X = 30.0
+ENCODE_BAR_X = 50.0
+
+
+def _speech(seconds: int) -> NDArray[np.float32]:
+    """Syllables of a buzzing voice and hiss; no two minutes alike."""
+    random = np.random.default_rng(1)
+    place = np.arange(seconds * RATE) / RATE
+    voice = np.zeros(len(place), np.float32)
+    phase = 2 * np.pi * np.cumsum(130 + 30 * np.sin(2 * np.pi * 0.41 * place)) / RATE
+    for number in range(1, 20):
+        voice += (np.sin(number * phase) / (1 + abs(number - 5))).astype(np.float32)
+    hiss = random.standard_normal(len(place)).astype(np.float32) * np.float32(0.2)
+    beat = np.clip(np.sin(2 * np.pi * 2.7 * place) + 0.5, 0, 1) * np.clip(np.sin(2 * np.pi * 0.23 * place) + 0.9, 0, 1)
+    return ((voice + hiss) * beat * 0.15).astype(np.float32)
+
+
+def _mp3(path: Path, sound: NDArray[np.float32]) -> Path:
+    file: Any = av.open(str(path), "w", format="mp3")
+    with file:
+        stream = file.add_stream("libmp3lame", rate=RATE)
+        stream.layout, stream.bit_rate = "mono", 128_000
+        for at in range(0, len(sound), 1152):
+            frame = av.AudioFrame.from_ndarray(sound[None, at : at + 1152], "fltp", "mono")
+            frame.sample_rate, frame.pts = RATE, at
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+def _bare(sound: NDArray[np.float32]) -> None:
+    """libopus alone: packets are thrown away."""
+    codec: Any = av.CodecContext.create("libopus", "w")
+    codec.sample_rate, codec.layout, codec.format, codec.bit_rate = RATE, "mono", "flt", 24_000
+    codec.options = {"application": "audio"}
+    for at in range(0, len(sound), RATE):
+        frame = av.AudioFrame.from_ndarray(sound[None, at : at + RATE], "flt", "mono")
+        frame.sample_rate, frame.pts = RATE, at
+        codec.encode(frame)
+    codec.encode(None)
+
+
+def _ours(sound: NDArray[np.float32]) -> bytes:
+    writer = OpusWriter()
+    for at in range(0, len(sound), RATE):
+        writer.write(sound[at : at + RATE])
+    return writer.finish()
+
+
+def _times_real(seconds: int, work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return seconds / (time.perf_counter() - begun)
+
+
+def run(quick: bool) -> dict[str, float]:
+    """Figures as multiples of real time, and our encoding as a share of bare libopus."""
+    seconds = 60 if quick else 600
+    sound = _speech(seconds)
+    encoded = _ours(sound)
+    with tempfile.TemporaryDirectory() as folder:
+        path = _mp3(Path(folder) / "speech.mp3", sound)
+        figures = {
+            "import_x_realtime": _times_real(seconds, lambda: import_recording(path)),
+            "encode_x_realtime": _times_real(seconds, lambda: _ours(sound)),
+            "bare_libopus_x_realtime": _times_real(seconds, lambda: _bare(sound)),
+            "decode_x_realtime": _times_real(seconds, lambda: decode_file(encoded)),
+        }
+    figures["encode_share_of_bare"] = figures["encode_x_realtime"] / figures["bare_libopus_x_realtime"]
+    return figures
+
+
+def main() -> None:
+    """Print the figures beside their bars."""
+    bars = {"import_x_realtime": IMPORT_BAR_X, "encode_x_realtime": ENCODE_BAR_X}
+    for name, figure in run("--quick" in sys.argv).items():
+        bar = f"  (bar {bars[name]:.0f})" if name in bars else ""
+        sys.stdout.write(f"{name:26} {figure:8.2f}{bar}\n")
+
+
+if __name__ == "__main__":
+    main()
