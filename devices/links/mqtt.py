@@ -289,8 +289,6 @@ class MqttLink:
             if message is None:
                 break
             self._guarded(lambda client=client, message=message: self._hand_over(client, message))  # type: ignore[misc]
-        if client is not None and client.want_write() and not self._lost.is_set():
-            self._guarded(client.loop_write)
         self._wake_drained()
 
     def _hand_over(self, client: paho.Client, message: Outgoing) -> None:
