@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Session, SQLModel, col, select
 
 from controller.services.coverage import NodeCoverage, advance, read
-from controller.services.journal import held_number
+from controller.services.journal import Journal, held_numbers
 from controller.services.owed import confirm
 from controller.tables import Broadcast, BroadcastNode, NodeState, ReceiptRow
 from devices.protocol.reports import Receipt
@@ -41,7 +41,7 @@ def record_receipts(session: Session, batch: Sequence[tuple[Receipt, bytes]], no
     _project(session, receipts)
     confirm(session, receipts, now)
     journals = sorted({(receipt.node, receipt.epoch) for receipt in receipts})
-    return tuple(_advance_held(session, node, epoch, now) for node, epoch in journals)
+    return _advance_held(session, journals, now)
 
 
 def receipts_of(
@@ -115,13 +115,16 @@ def _held_coverage(
     return found
 
 
-def _advance_held(session: Session, node: NodeId, epoch: bytes, now: InstantMs) -> Held:
-    number = held_number(session, node, epoch, now)
-    state = session.get(NodeState, str(node))
-    if state is not None and (state.epoch != epoch or state.held_number != number):
-        state.epoch, state.held_number = epoch, number
-        session.add(state)
-    return Held(node, epoch, number)
+def _advance_held(session: Session, journals: Sequence[Journal], now: InstantMs) -> tuple[Held, ...]:
+    held = held_numbers(session, journals, now)
+    nodes = sorted({node for node, _ in journals})
+    states = {row.node: row for row in session.exec(select(NodeState).where(col(NodeState.node).in_(nodes)))}
+    for (node, epoch), number in held.items():
+        state = states.get(node)
+        if state is not None and (state.epoch != epoch or state.held_number != number):
+            state.epoch, state.held_number = epoch, number
+            session.add(state)
+    return tuple(Held(node, epoch, number) for (node, epoch), number in held.items())
 
 
 def _insert(session: Session, table: type[SQLModel]) -> Any:
