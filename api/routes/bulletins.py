@@ -1,6 +1,7 @@
 """Bulletins: recordings on their way in, approval, their sound."""
 
 import asyncio
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -34,6 +35,7 @@ from loa.units import Digest
 
 router = APIRouter(prefix="/api/v1", tags=["bulletins"])
 LONGEST_WAIT_S = 30
+_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})\Z")
 FILE_CODES = (
     "empty_audio", "silent_audio", "decode_failed", "duration_limit", "channel_limit", "bad_name", "too_large",
     "playlist_forbidden", "container_forbidden", "archive_forbidden", "drm_protected", "bad_form", "busy",
@@ -285,8 +287,21 @@ async def withdraw(bulletin: Annotated[Hex16, Path()], desk: DeskHere) -> Bullet
         206: {"description": "The range that was asked for", "content": {"audio/ogg": {}}},
     },
 )  # fmt: skip
-async def hear(digest: Annotated[Hex32, Path()], desk: DeskHere) -> FileResponse:
+async def hear(digest: Annotated[Hex32, Path()], request: Request, desk: DeskHere) -> FileResponse:
     """The sound as loudspeakers get it; ranges are served, so that a browser can jump about."""
     media = desk.centre.context(desk.account).media
     path = await asyncio.to_thread(media.open_path, Digest(bytes.fromhex(digest)))
+    _check_range(request.headers.get("range"), path.stat().st_size)
     return FileResponse(path, media_type="audio/ogg", headers={"Cache-Control": "private, max-age=31536000, immutable"})
+
+
+def _check_range(asked: str | None, length: int) -> None:
+    """One range within the file, or none. Raises Refused(bad_range)."""
+    if asked is None:
+        return
+    found = _RANGE.match(asked)
+    if found is None or not (found[1] or found[2]):
+        raise Refused("bad_range", field="Range", limit=length)
+    first = int(found[1]) if found[1] else 0
+    if first >= length or (found[2] and (int(found[2]) < first or (not found[1] and int(found[2]) == 0))):
+        raise Refused("bad_range", field="Range", limit=length)
