@@ -4,6 +4,7 @@ What was accepted once is not judged again after a restart: it runs to its own e
 weeks keeps its timetable. What cannot be read any more counts as never received.
 """
 
+import zlib
 from dataclasses import dataclass
 
 from devices.node.ports import Storage
@@ -63,7 +64,8 @@ class Records:
                 self.authority = Authority.restored(trust, self._identity.roots)
             except WireRefusal:
                 self.authority = Authority.pinned(self._identity.roots)
-        placement = self._message("placement")
+        kept = self._kept("placement")
+        placement = _opened(kept.payload) if kept is not None else None
         if isinstance(placement, Placement) and placement.node == self._identity.node:
             self.placement = placement
         self._recover_documents()
@@ -94,15 +96,12 @@ class Records:
     def _kept(self, name: str) -> Kept | None:
         try:
             match cbor.loads(self._storage.read(name) or b"", max_bytes=2 * 1024 * 1024):
-                case [bytes(payload), list(basis)] if all(isinstance(one, bytes) for one in basis):
-                    return Kept(payload, tuple(bytes(one) for one in basis if isinstance(one, bytes)))
+                case [bytes(payload), list(basis), int(check)] if all(isinstance(one, bytes) for one in basis):
+                    kept = Kept(payload, tuple(bytes(one) for one in basis if isinstance(one, bytes)))
+                    return kept if check == _check(kept) else None
         except Malformed:
             pass
         return None
-
-    def _message(self, name: str) -> object:
-        data = self._storage.read(name)
-        return _opened(data) if data is not None else None
 
     def _number(self, name: str, otherwise: int) -> int:
         """With a checksum: a floor that a worn card made a year too late would shut out everything."""
@@ -136,7 +135,7 @@ class Records:
 
     def set_placement(self, placement: Placement, payload: bytes) -> None:
         """Documents of areas that the node has left go with its old place."""
-        self._storage.write("placement", payload)
+        self._storage.write("placement", _packed(Kept(payload, ())))
         self.placement = placement
         for held in (self.timetables, self.settings):
             for area in [one for one in held if not one.covers(placement.area)]:
@@ -209,7 +208,12 @@ def _document_name(kind: str, area: AreaPath) -> str:
 
 
 def _packed(kept: Kept) -> bytes:
-    return cbor.dumps([kept.payload, list(kept.basis)])
+    return cbor.dumps([kept.payload, list(kept.basis), _check(kept)])
+
+
+def _check(kept: Kept) -> int:
+    """What was accepted is not judged again, so what a worn card changed must be told in another way."""
+    return zlib.crc32(b"".join(kept.basis), zlib.crc32(kept.payload))
 
 
 def _opened(payload: bytes) -> object:
