@@ -103,10 +103,10 @@ class RecordingFile:
                 gathered.append(block)
                 waiting += block.shape[1]
                 if waiting >= RATE:
-                    yield np.concatenate(gathered, axis=1)
+                    yield _joined(gathered)
                     gathered, waiting = [], 0
         if gathered:
-            yield np.concatenate(gathered, axis=1)
+            yield _joined(gathered)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[Any, Any]]:
@@ -175,7 +175,12 @@ def _arrays(frames: list[Any]) -> Iterator[Block]:
         channels = frame.layout.nb_channels
         if frame.samples:
             plane = np.frombuffer(frame.planes[0], np.float32, frame.samples * channels)
-            yield np.nan_to_num(plane.reshape(-1, channels).T, nan=0.0, posinf=1.0, neginf=-1.0)
+            yield plane.reshape(-1, channels).T.copy()
+
+
+def _joined(blocks: list[Block]) -> Block:
+    """One block; what is no number (a broken float file) is silence."""
+    return np.nan_to_num(np.concatenate(blocks, axis=1), copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
 
 
 def _check_channels(channels: int) -> None:

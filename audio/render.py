@@ -18,9 +18,9 @@ from loa.units import DbTp, DurationMs, Lufs
 TARGET_LUFS = -16.0
 TOLERANCE_LU = 1.0
 CEILING_DBTP = -1.0
-_AIM_LU = 0.5
-_AIM_DBTP = -1.1
-_LIMITER_DB = -2.0
+_AIM_LU = 0.7
+_AIM_DBTP = -1.05
+_LIMITER_DB = -2.5
 _PEAK_LEVEL_DB = -2.0
 _LEAST_LOUDNESS_FRAMES = 3 * RATE
 _SHORT_FRAMES = 10 * RATE
@@ -144,13 +144,16 @@ def _adjusted(setting: _Setting, result: _Result, by: LevelledBy) -> _Setting:
         return replace(setting, gain_db=setting.gain_db - over - 0.3)
     # A limiter eats a part of what is added: ask for a little more.
     louder = TARGET_LUFS - result.level.loudness_lufs
-    gain_db = setting.gain_db + louder * (1.4 if louder > 0 else 1.0)
+    gain_db = setting.gain_db
+    if abs(louder) > _AIM_LU:
+        # Left alone where it is good enough: each change moves the codec's overshoots elsewhere.
+        gain_db += louder * (1.4 if louder > 0 else 1.0)
     if over <= 0:
         return replace(setting, gain_db=gain_db)
     highest = float(result.window_peaks_db.max())
-    goal = min(setting.peak_goal_db, highest - over - 0.2)
+    goal = min(setting.peak_goal_db - 0.3, highest - over - 0.4)
     excess = np.maximum(result.window_peaks_db - np.float32(goal), 0)
-    excess[excess > 0] += np.float32(0.3)
+    excess[excess > 0] += np.float32(0.5)
     wide = np.maximum(excess, np.maximum(np.append(excess[1:], 0), np.append(0, excess[:-1])))
     return replace(setting, gain_db=gain_db, dips_db=(setting.dips_db - wide).astype(np.float32), peak_goal_db=goal)
 

@@ -64,8 +64,13 @@ async def test_cancelling_kills_the_worker(tmp_path: Path) -> None:
 
 async def test_a_killed_worker_is_no_hang(tmp_path: Path) -> None:
     path = _long(tmp_path / "x.wav", 600)
+
+    def kill(_done: float, _stage: str) -> None:
+        for worker in _workers():
+            worker.kill()
+
     with pytest.raises(Refused, match="decode_failed"):
-        await import_in_process(path, progress=lambda _done, _stage: [child.kill() for child in _workers()] and None)
+        await import_in_process(path, progress=kill)
 
 
 async def test_the_loop_goes_on_meanwhile(tmp_path: Path) -> None:
