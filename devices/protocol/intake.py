@@ -13,11 +13,13 @@ from devices.protocol.common import BLOCK_BYTES
 from devices.protocol.envelope import decode
 from devices.protocol.media import Manifest, Piece, Want, digest_of
 from devices.protocol.meter import LinkMeter
+from devices.protocol.needs import Need, Traffic, VerifiedBlock, merged
 from devices.protocol.refusal import RefusalReason, WireRefusal
 from loa.entropy import Entropy, fraction
 from loa.precedence import Precedence
 from loa.units import Digest, InstantMs, NodeId
 
+__all__ = ["Intake", "Need", "Traffic", "VerifiedBlock"]
 JOIN_SHARE = 0.6
 """A stream whose pace is at most this share of the link's rate is joined."""
 MODEST_PACE = 16_000.0
@@ -34,29 +36,6 @@ _RANGES = 64
 _OVERTAKEN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """A rendition that this node should hold. `stream_at` and `pace` (bytes a second) announce its shared stream."""
-
-    digest: Digest
-    length_bytes: int
-    precedence: Precedence
-    needed_at: InstantMs | None = None
-    """When it sounds; none: in no hurry."""
-    stream_at: InstantMs | None = None
-    pace: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VerifiedBlock:
-    """A block whose hash is the one that the manifest names. `offset` is its place in the file, in bytes."""
-
-    digest: Digest
-    index: int
-    offset: int
-    data: bytes
-
-
 @dataclass(slots=True)
 class _Rendition:
     need: Need
@@ -71,17 +50,6 @@ class _Rendition:
     manifest_tries: int = 0
     manifest_overdue: bool = False
     """A piece came and there was no manifest to check it by."""
-
-
-@dataclass(slots=True)
-class Traffic:
-    """What went in and out, in bytes of audio."""
-
-    received: int = 0
-    verified: int = 0
-    asked: int = 0
-    wasted: int = 0
-    """Came twice, or was wrong."""
 
 
 class Intake:
@@ -111,7 +79,7 @@ class Intake:
         wanted: dict[Digest, Need] = {}
         for need in needs:
             known = wanted.get(need.digest)
-            wanted[need.digest] = need if known is None else _merged(known, need)
+            wanted[need.digest] = need if known is None else merged(known, need)
         self._renditions = {digest: self._renditions.get(digest) or _Rendition(need) for digest, need in wanted.items()}
         for digest, need in wanted.items():
             rendition = self._renditions[digest]
@@ -400,17 +368,3 @@ class Intake:
 def _urgency(rendition: _Rendition) -> tuple[int, int, bytes]:
     needed_at = rendition.need.needed_at
     return -rendition.need.precedence, needed_at if needed_at is not None else 1 << 62, rendition.need.digest
-
-
-def _merged(one: Need, other: Need) -> Need:
-    """Two broadcasts need one rendition: the higher precedence, the earlier instant, the later stream."""
-    needed = [n.needed_at for n in (one, other) if n.needed_at is not None]
-    streamed = max((n for n in (one, other) if n.stream_at is not None), key=lambda n: n.stream_at or 0, default=one)
-    return Need(
-        one.digest,
-        one.length_bytes,
-        max(one.precedence, other.precedence),
-        min(needed, default=None),
-        streamed.stream_at,
-        streamed.pace,
-    )

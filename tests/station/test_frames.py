@@ -1,6 +1,7 @@
 """Frames and messages on a bus: exact both ways, and noise makes none."""
 
 import random
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -140,3 +141,12 @@ def test_a_message_is_not_mixed_with_one_that_had_its_number_before() -> None:
 def test_listening_marks_tell_sets_apart() -> None:
     assert listen_mark(frozenset()) != bytes(4)
     assert listen_mark(frozenset({"a"})) != listen_mark(frozenset({"b"}))
+
+
+def test_the_examples_of_the_protocol_page_are_right() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "protocol.md").read_text(encoding="utf-8")
+    mark = listen_mark(frozenset({"loa/1/n/w3/order"}))
+    poll = Frame(Opcode.POLL, 3, STATION, data=bytes([4, 1]) + mark)
+    order = fragments(pack("loa/1/a/qn/hm/order", b"\xd2\x84"), destination=0, source=STATION, number=7)[0]
+    for frame in (poll, Frame(Opcode.DONE, STATION, 3), order):
+        assert encode_frame(frame).hex(" ") in page
