@@ -65,6 +65,7 @@ class Centre(CentreDesk):
     broker: Broker | None
     link: Link
     transmitter: Transmitter
+    threads: bool
 
     @classmethod
     async def start(
@@ -94,11 +95,18 @@ class Centre(CentreDesk):
         await self._closing.aclose()
         self._lock.close()
 
+    def let_go(self) -> None:
+        """As a killed process would: nothing is finished, only the folder and the tables are free for the next."""
+        self._lock.close()
+        if hasattr(self, "db"):
+            self.db.close()
+
     async def _open(self, link: Link | None) -> None:
         config, closing = self.config, self._closing
         self.db = Database(config.database_url, inline=link is not None)
         closing.callback(self.db.close)
-        await asyncio.to_thread(self.db.upgrade)
+        self.threads = link is None
+        await self.aside(self.db.upgrade)
         self.media = MediaStore(config.media_folder)
         self.incoming_folder.mkdir(parents=True, exist_ok=True)
         self._open_keys()
@@ -107,7 +115,7 @@ class Centre(CentreDesk):
         if link is None:
             link = await self._open_broker()
         self.link = link
-        wire = WireContext(link, self.db, self.clock, self.entropy, self.keys.controller, self.events)
+        wire = WireContext(link, self.db, self.clock, self.entropy, self.keys.controller, self.events, self.threads)
         self.transmitter = Transmitter(
             wire,
             lambda: self.context(CONTROLLER),
@@ -200,6 +208,10 @@ class Centre(CentreDesk):
         changed = await self.db.unit_of_work(lambda session: change(session, ctx))
         await self.put_out(changed.outgoing)
         return changed.value
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Long work beside the event loop; on it in a simulated world, which has no threads."""
+        return await asyncio.to_thread(work) if self.threads else work()
 
     @property
     def broker_connected(self) -> bool:

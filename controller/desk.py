@@ -36,6 +36,8 @@ class CentreWork(Protocol):
 
     async def do(self, account: str, change: Callable[[Session, Context], Changed[T]]) -> T: ...
 
+    async def aside(self, work: Callable[[], T]) -> T: ...
+
 
 class CentreDesk:
     """Mixed into `Centre`; `account` is in whose name it is done. Errors are those of the services named."""
@@ -75,7 +77,7 @@ class CentreDesk:
             imported = import_recording(path, options=options, progress=tell, cancelled=cancelled)
             return imported, _rendition(imported, language)
 
-        imported, rendition = await asyncio.to_thread(work)
+        imported, rendition = await self.aside(work)
 
         def draft(session: Session, ctx: Context) -> Changed[BulletinView]:
             view = bulletins.draft_bulletin(

@@ -48,6 +48,8 @@ class WireContext:
     entropy: Entropy
     key: SigningKey
     events: Events
+    threads: bool = True
+    """Whether work may be done beside the event loop; not in a simulated world."""
     counters: WireCounters = field(default_factory=WireCounters)
 
     def to_node(

@@ -1,11 +1,11 @@
 """State documents: retained by the broker, published again whenever its memory may be gone, pursued node by node."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlmodel import Session, select
 
 from controller.services.context import OutDocument
-from controller.store import Database
 from controller.tables import StateDocument
 from controller.wire.common import WireContext
 from controller.wire.registry import Enrolled
@@ -13,6 +13,7 @@ from devices.protocol.reports import Health
 from devices.protocol.topics import AreaChannel, area_topic
 from loa.names import AreaPath
 
+Key = tuple[AreaPath, AreaChannel]
 AGAIN_AFTER_S = 20.0
 """A node that still lags is not sent the same document again before this."""
 
@@ -30,7 +31,7 @@ class DocumentDesk:
 
     def __init__(self, wire: WireContext) -> None:
         self._wire = wire
-        self._newest: dict[tuple[AreaPath, AreaChannel], Newest] = {}
+        self._newest: dict[Key, Newest] = {}
         self._sent_at: dict[tuple[str, AreaPath | None, AreaChannel | None], float] = {}
 
     async def load(self) -> None:
@@ -39,10 +40,11 @@ class DocumentDesk:
 
     async def publish(self, documents: tuple[OutDocument, ...]) -> None:
         """Publish new documents and remember them as the newest."""
+        keys = [(document.area, document.channel) for document in documents]
+        self._newest |= await self._wire.db.reading(lambda session: _these_documents(session, keys))
         for document in documents:
+            await self._wire.link.drained()
             self._publish(document.area, document.channel, document.payload)
-        if documents:
-            await self.load()
 
     async def publish_all(self) -> None:
         """The broker was away or has lost its memory. The province's trust goes first: all else rests on it."""
@@ -105,15 +107,14 @@ class DocumentDesk:
         return found
 
 
-async def newest_trust(db: Database) -> StateDocument | None:
-    """The province's trust document as it was last signed."""
-
-    def read(session: Session) -> StateDocument | None:
-        return session.exec(select(StateDocument).where(StateDocument.channel == AreaChannel.TRUST.value)).first()
-
-    return await db.reading(read)
+def _all_documents(session: Session) -> dict[Key, Newest]:
+    return _newest(session.exec(select(StateDocument)))
 
 
-def _all_documents(session: Session) -> dict[tuple[AreaPath, AreaChannel], Newest]:
-    rows = session.exec(select(StateDocument)).all()
+def _these_documents(session: Session, keys: Iterable[Key]) -> dict[Key, Newest]:
+    rows = (session.get(StateDocument, (str(area), str(channel))) for area, channel in keys)
+    return _newest(row for row in rows if row is not None)
+
+
+def _newest(rows: Iterable[StateDocument]) -> dict[Key, Newest]:
     return {(AreaPath(row.area), AreaChannel(row.channel)): Newest(row.version, row.payload) for row in rows}

@@ -1,5 +1,6 @@
 """Whom we believe: the enrolled nodes' public keys and places, kept in memory so that nothing waits for the tables."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
@@ -35,6 +36,13 @@ class NodeRegistry:
         self._nodes = await self._db.reading(_all_nodes)
         self._read_at = self._clock.monotonic_s()
 
+    async def refresh_some(self, names: Collection[str]) -> None:
+        """These nodes were enrolled, placed or retired."""
+        fresh = await self._db.reading(lambda session: _nodes_in(session, names))
+        for name in names:
+            self._nodes.pop(name, None)
+        self._nodes |= fresh
+
     async def find(self, node: str) -> Enrolled | None:
         """The node, looked up in the tables where it is not known here."""
         found = self._nodes.get(node)
@@ -51,7 +59,14 @@ class NodeRegistry:
 
 
 def _all_nodes(session: Session) -> dict[str, Enrolled]:
-    rows = session.exec(select(Node).where(col(Node.retired_at).is_(None)))
+    return _enrolled(session.exec(select(Node).where(col(Node.retired_at).is_(None))))
+
+
+def _nodes_in(session: Session, names: Collection[str]) -> dict[str, Enrolled]:
+    return _enrolled(session.exec(select(Node).where(col(Node.retired_at).is_(None), col(Node.id).in_(sorted(names)))))
+
+
+def _enrolled(rows: Iterable[Node]) -> dict[str, Enrolled]:
     return {
         row.id: Enrolled(row.id, AreaPath(row.area), row.public_key, row.placement_version, row.placement)
         for row in rows

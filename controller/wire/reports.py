@@ -90,7 +90,7 @@ class ReportDesk:
         while len(arrived) < MOST_A_GROUP and not self._waiting.empty():
             arrived.append(self._waiting.get_nowait())
         known = [(one, await self._registry.find(one.topic.node)) for one in arrived]
-        if len(known) < _IN_THREAD_FROM:
+        if len(known) < _IN_THREAD_FROM or not self._wire.threads:
             group = judge_group(known)
         else:
             group = await asyncio.get_running_loop().run_in_executor(None, judge_group, known)

@@ -85,7 +85,7 @@ class Transmitter:
         for control in outgoing.controls:
             self.wire.to_node(control.node, control.payload)
         if outgoing.controls:
-            await self.registry.refresh()
+            await self.registry.refresh_some({control.node for control in outgoing.controls})
         if outgoing.documents:
             await self.documents.publish(outgoing.documents)
             self.reconciliation.newer_documents()

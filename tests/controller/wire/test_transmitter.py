@@ -42,7 +42,7 @@ async def test_receipts_are_acknowledged_after_their_commit_and_repeats_again(tm
         def watched(topic: str, payload: bytes, **how: bool) -> bool:
             if topic.endswith("/ctl") and isinstance(_opened(payload), Acknowledgement):
                 held.append(world.centre.db.read(lambda session: list(session.exec(select(ReceiptRow.number)))))
-            return publish(topic, payload, **how)  # type: ignore[arg-type]
+            return publish(topic, payload, **how)
 
         world.centre.link.publish = watched  # type: ignore[method-assign, assignment]
         for number in (1, 2, 3, 3, 2):

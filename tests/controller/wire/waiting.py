@@ -7,7 +7,9 @@ from loa.clock import SystemClock
 CLOCK = SystemClock()
 
 
-async def eventually(condition: Callable[[], bool | Awaitable[bool]], *, within_s: float = 15.0) -> None:
+async def eventually(
+    condition: Callable[[], bool | Awaitable[bool]], *, within_s: float = 15.0, every_s: float = 0.02
+) -> None:
     """Wait until the condition holds; fails after `within_s`."""
     end = CLOCK.monotonic_s() + within_s
     while True:
@@ -18,4 +20,4 @@ async def eventually(condition: Callable[[], bool | Awaitable[bool]], *, within_
             return
         if CLOCK.monotonic_s() > end:
             raise AssertionError(f"not within {within_s} s")
-        await CLOCK.sleep(0.02)
+        await CLOCK.sleep(every_s)
