@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
 from controller.services.broadcasts import expect_nodes, targeted_nodes
@@ -10,8 +10,10 @@ from controller.services.context import Context, Outgoing
 from controller.services.owed import OwedSend, due_orders, next_owed_at
 from controller.services.planning import plan_due, plan_week
 from controller.services.streams import DueStream, due_streams, next_stream_at
-from controller.tables import Broadcast
+from controller.tables import Broadcast, OwedOrder
 from loa.units import InstantMs
+
+KEPT_AFTER_EXPIRY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,11 @@ def open_broadcasts(session: Session, ctx: Context) -> tuple[str, ...]:
 
 
 def close_broadcasts(session: Session, ctx: Context) -> tuple[str, ...]:
-    """Broadcasts whose end and grace are past. Their coverage may still grow, as late receipts come in."""
+    """Broadcasts whose end and grace are past. Their coverage may still grow, as late receipts come in.
+
+    Orders that expired a day ago are forgotten with them, so that looking for what is owed stays quick.
+    """
+    session.execute(delete(OwedOrder).where(col(OwedOrder.expires_at) < ctx.now - KEPT_AFTER_EXPIRY_MS))
     over = (col(Broadcast.status) == "issued", col(Broadcast.expires_at) <= ctx.now)
     ids = tuple(session.exec(select(Broadcast.id).where(*over)))
     if ids:

@@ -19,7 +19,7 @@ from loa.names import AreaPath
 from loa.precedence import Precedence
 from loa.units import InstantMs, NodeId
 
-FIRST_WAIT_MS, LONGEST_WAIT_MS = 2000, 60_000
+FIRST_WAIT_MS, LONGEST_WAIT_MS, LONGEST_EMERGENCY_WAIT_MS = 2000, 60_000, 10_000
 _CURABLE = frozenset({RefusalReason.TIME_UNKNOWN, RefusalReason.UNTRUSTED_KEY, RefusalReason.MANDATE_EXCEEDED})
 """Refused now, but perhaps not once the node has the time or a newer trust document: keep on sending."""
 _STOP_DONE = frozenset({ReceiptEvent.STOPPED, ReceiptEvent.FINISHED})
@@ -47,9 +47,10 @@ class Reconciliation:
     """Its placement where it has an older one; and what the centre holds of its journal."""
 
 
-def wait_ms(attempts: int) -> int:
-    """Wait after the n-th sending: 2, 4, 8 … at most 60 s."""
-    return int(min(LONGEST_WAIT_MS, FIRST_WAIT_MS << min(attempts, 10)))
+def wait_ms(attempts: int, precedence: int = Precedence.ORDINARY) -> int:
+    """Wait after the n-th sending: 2, 4, 8 … at most 60 s, of an emergency at most 10 s."""
+    longest = LONGEST_EMERGENCY_WAIT_MS if precedence >= Precedence.EMERGENCY else LONGEST_WAIT_MS
+    return int(min(longest, FIRST_WAIT_MS << min(attempts, 10)))
 
 
 def due_orders(session: Session, now: InstantMs, *, limit: int = 500) -> tuple[OwedSend, ...]:
@@ -126,7 +127,7 @@ def _sent(session: Session, rows: Sequence[OwedOrder], now: InstantMs) -> tuple[
     out: list[OwedSend] = []
     for row in rows:
         row.attempts += 1
-        row.next_at = now + wait_ms(row.attempts)
+        row.next_at = now + wait_ms(row.attempts, row.precedence)
         session.add(row)
         out.append(OwedSend(row.order, NodeId(row.node), row.payload, Precedence(row.precedence), row.attempts))
     session.flush()

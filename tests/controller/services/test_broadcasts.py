@@ -7,7 +7,7 @@ from controller.services.broadcasts import Issued, IssueForm, issue_now, list_br
 from controller.services.due import next_due, work_due
 from controller.services.health import store_health
 from controller.services.nodes import move_node, set_volume
-from controller.services.owed import due_orders, next_owed_at, owed_to, reconcile
+from controller.services.owed import due_orders, next_owed_at, owed_to, reconcile, wait_ms
 from controller.services.receipts import record_receipts
 from controller.services.settings import change_settings, ensure_settings
 from controller.services.streams import due_streams, stream_ended
@@ -183,6 +183,10 @@ def test_what_is_over_cannot_be_recalled(world: World) -> None:
     world.clock.at += 3_600_000
     world.run(lambda s: work_due(s, world.ctx))
     assert world.run(list_broadcasts)[0].status == "ended"
+    assert world.run(lambda s: s.exec(select(OwedOrder)).all())
+    world.clock.at += 86_400_000
+    world.run(lambda s: work_due(s, world.ctx))
+    assert world.run(lambda s: s.exec(select(OwedOrder)).all()) == []
     with pytest.raises(Refused, match="broadcast_over"):
         world.run(lambda s: recall(s, world.ctx, id=issued.broadcast_id.hex()))
 
@@ -208,6 +212,11 @@ def test_one_that_is_back_gets_what_it_lacks_and_nothing_else(world: World) -> N
     knows = health("ct-1", placement_version=1 << 50, settings=content, acknowledged=2)
     nothing = world.run(lambda s: reconcile(s, world.ctx, knows))
     assert (nothing.orders, nothing.documents, nothing.controls) == ((), (), ())
+
+
+def test_an_emergency_is_repeated_more_often() -> None:
+    assert [wait_ms(n) for n in (0, 1, 2, 5, 99)] == [2000, 4000, 8000, 60_000, 60_000]
+    assert [wait_ms(n, Precedence.EMERGENCY) for n in (0, 1, 2, 5, 99)] == [2000, 4000, 8000, 10_000, 10_000]
 
 
 class Stop(Exception):

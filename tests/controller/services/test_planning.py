@@ -1,5 +1,6 @@
 """The rolling plan in the tables: idempotent, resumed after a stop, changed and recalled without repeats."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -197,6 +198,20 @@ def test_streams_are_spread_and_go_out_once(world: World) -> None:
         world.run(lambda s, d=one.digest: stream_ended(s, d, world.clock.now_ms()))  # type: ignore[misc]
     world.run(lambda s: plan_week(s, world.ctx))
     assert world.run(lambda s: due_streams(s, InstantMs(world.clock.at + DAY))) == ()
+
+
+async def test_two_planners_at_once_plan_once(world: World) -> None:
+    wanted = form(world)
+    url = world.db.engine.url.render_as_string(hide_password=False)
+    both = Database(url), Database(url)
+    await both[0].unit_of_work(lambda s: add_programme(s, world.ctx, wanted))
+    await asyncio.gather(*(one.unit_of_work(lambda s: plan_week(s, world.ctx)) for one in both * 3))
+    assert len(rows(world)) == len({row.slot for row in rows(world)}) == 14
+    world.clock.at += DAY
+    await asyncio.gather(*(one.unit_of_work(lambda s: work_due(s, world.ctx)) for one in both * 3))
+    assert len(rows(world)) == len({row.slot for row in rows(world)}) == 16
+    for one in both:
+        one.close()
 
 
 class Stop(Exception):
