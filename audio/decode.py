@@ -245,6 +245,11 @@ class _OpusStream:
         part = sound[keep_from * _FRAME_BYTES : keep_to * _FRAME_BYTES]
         return bytes(len(part)) if self._muted else part
 
+    def _as_wanted(self, frame: AudioFrame) -> list[AudioFrame]:
+        if frame.format.name == "s16" and frame.layout.nb_channels == 1:
+            return [frame]
+        return self._resampler.resample(frame)
+
     def _raw(self, packet: bytes) -> bytes:
         if self._codec is None:
             assert self._head is not None
@@ -256,7 +261,7 @@ class _OpusStream:
                 _frame_bytes(piece)
                 for frame in decoded
                 if isinstance(frame, AudioFrame)
-                for piece in self._resampler.resample(frame)
+                for piece in self._as_wanted(frame)
             )
         except (av.FFmpegError, ValueError) as error:
             raise Fault("decode_failed", why=f"the codec refuses a packet: {error}") from error
