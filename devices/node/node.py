@@ -176,16 +176,17 @@ class Node:
 
     async def _keep_speaker(self) -> None:
         """Open the speaker, and again whenever it was lost."""
-        was_ready = True
+        was_ready: bool | None = None
         while True:
             if not self._speaker.ready:
+                if was_ready:
+                    self._session.changed()
                 with contextlib.suppress(Fault):
                     await self._speaker.open()
-                if self._speaker.ready != was_ready:
-                    was_ready = self._speaker.ready
-                    self._session.changed()
-                if was_ready:
-                    self._conductor.reconsider()
+            if self._speaker.ready is not was_ready:
+                was_ready = self._speaker.ready
+                self._session.changed()
+                self._conductor.reconsider()
             await self._clock.sleep(SPEAKER_RETRY_S)
 
     def _failed(self, error: BaseException) -> None:
