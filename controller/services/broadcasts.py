@@ -12,7 +12,7 @@ from controller.services.context import Changed, Context, Outgoing, note_deed
 from controller.services.links import slowest_transfer_s
 from controller.services.nodes import checked_volume
 from controller.services.orders import Targets, find_targets, give_order, nodes_in
-from controller.services.settings import settings_of
+from controller.services.settings import SettingsInForce
 from controller.services.streams import references, slowest_rate, stream_now
 from controller.services.timetables import issue_timetables
 from controller.tables import Broadcast, BroadcastNode, Node, OwedOrder
@@ -101,7 +101,7 @@ def issue_now(session: Session, ctx: Context, form: IssueForm) -> Issued:
     refs = _announced(session, ctx, digests, targets)
     duration_ms = sum(ref.duration_ms for ref in refs) * form.repeats
     start_at = _start(session, ctx, form.start_at, refs, targets)
-    _check_permitted(session, ctx, targets, start_at, duration_ms)
+    _check_permitted(session, targets, start_at, duration_ms)
     row = Broadcast(
         id=new_id(ctx.entropy).hex(),
         scheduled=False,
@@ -151,7 +151,7 @@ def recall(session: Session, ctx: Context, *, id: str) -> Changed[BroadcastView]
     note_deed(session, ctx, "recall", "broadcast", row.id, detail=row.title)
     outgoing = _stop_orders(session, ctx, row)
     if row.scheduled:
-        outgoing += issue_timetables(session, ctx)
+        outgoing += issue_timetables(session, ctx, only=[AreaPath(path) for path in (row.area, *row.target_areas)])
     return Changed(_view(row), outgoing)
 
 
@@ -262,10 +262,11 @@ def _start(
     return asked
 
 
-def _check_permitted(session: Session, ctx: Context, targets: Targets, start_at: InstantMs, duration_ms: int) -> None:
+def _check_permitted(session: Session, targets: Targets, start_at: InstantMs, duration_ms: int) -> None:
     homes = session.exec(select(Node.area).where(col(Node.id).in_(targets.everyone)).distinct()).all()
+    in_force = SettingsInForce(session)
     for path in homes:
-        settings = settings_of(session, ctx, path)
+        settings = in_force.at(AreaPath(path))
         if duration_ms > settings.longest_ms:
             raise Refused("too_long", field="bulletins", limit=settings.longest_ms // 1000, value=path)
         if not permits(settings.hours, start_at, duration_ms, settings.utc_offset_min):  # type: ignore[arg-type]

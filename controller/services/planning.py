@@ -10,7 +10,7 @@ from sqlalchemy import insert, update
 from sqlmodel import Session, col, select
 
 from controller.services.context import Context, Outgoing, widest
-from controller.services.settings import settings_of
+from controller.services.settings import SettingsInForce
 from controller.services.streams import plan_streams
 from controller.services.timetables import issue_timetables
 from controller.tables import Broadcast, Bulletin, Node, PlanMark, Programme, Rendition
@@ -20,7 +20,7 @@ from loa.names import AreaPath
 from loa.precedence import Precedence
 from loa.units import DurationMs, Id16, InstantMs, NodeId
 from scheduler.rules.hours import permits
-from scheduler.rules.planning import LONGEST_SHIFT_MS, NewBroadcast, Planned, Wanted, compare, place
+from scheduler.rules.planning import LONGEST_SHIFT_MS, Allowed, NewBroadcast, Planned, Wanted, compare, place
 from scheduler.rules.recurrence import expand, local_midnight
 
 PLANNED_DAYS = 8
@@ -50,7 +50,7 @@ def plan_week(session: Session, ctx: Context) -> Outgoing:
     rundowns = _rundowns(session, programmes.values())
     planned, recalled = _planned(session, since)
     wanted = list(_wanted(session, programmes, rundowns, (since, until), recalled))
-    plan = compare(place(wanted, _Permission(session, ctx)), planned, now)
+    plan = compare(place(wanted, _permission(session)), planned, now)
     _withdraw(session, plan.withdrawn)
     rows = [_row(ctx, one, programmes[one.placed.wanted.programme], rundowns) for one in plan.new]
     for at in range(0, len(rows), _ROWS_AT_ONCE):
@@ -72,23 +72,23 @@ def broadcast_id(slot: str, generation: int) -> Id16:
     return Id16(hashlib.sha256(f"{slot}#{generation}".encode()).digest()[:16])
 
 
-class _Permission:
-    """Whether permitted hours and lengths let an occurrence sound."""
+def _permission(session: Session) -> Allowed:
+    """Whether permitted hours and lengths let an occurrence sound; says why where they do not."""
+    settings = SettingsInForce(session)
+    narrowest: dict[AreaPath, Settings] = {}
 
-    def __init__(self, session: Session, ctx: Context) -> None:
-        self._session, self._ctx = session, ctx
-        self._settings: dict[AreaPath, Settings] = {}
-
-    def __call__(self, one: Wanted, at: InstantMs) -> str:
+    def allowed(one: Wanted, at: InstantMs) -> str:
         for path in one.places:
-            if path not in self._settings:
-                self._settings[path] = settings_of(self._session, self._ctx, path)
-            settings = self._settings[path]
-            if one.duration_ms > settings.longest_ms:
+            here = narrowest.get(path)
+            if here is None:
+                here = narrowest[path] = settings.at(path)
+            if one.duration_ms > here.longest_ms:
                 return "too_long"
-            if not permits(settings.hours, at, one.duration_ms, settings.utc_offset_min):
+            if not permits(here.hours, at, one.duration_ms, here.utc_offset_min):
                 return "out_of_hours"
         return ""
+
+    return allowed
 
 
 def _rundowns(session: Session, programmes: Iterable[Programme]) -> Mapping[str, _Rundown]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from controller.services.areas import area_named
 from controller.services.context import Changed, Context, Outgoing, note_deed
@@ -20,13 +20,23 @@ from loa.units import DurationMs, InstantMs, Percent
 def settings_of(session: Session, ctx: Context, area: str | None = None) -> Settings:
     """The settings in force at a place: those of the narrowest area that has any; defaults where none has."""
     place = AreaPath(area) if area is not None else ctx.province
-    for path in reversed(place.with_ancestors()):
-        row = session.get(StateDocument, (str(path), str(AreaChannel.SETTINGS)))
-        if row is not None:
-            message = open_sealed(row.payload).message
-            if isinstance(message, Settings):
-                return message
-    return Settings(area=place, version=0, issued_at=InstantMs(0))
+    return SettingsInForce(session).at(place)
+
+
+class SettingsInForce:
+    """The settings of any place, read once: for looking at many places in one unit of work."""
+
+    def __init__(self, session: Session) -> None:
+        query = select(StateDocument).where(StateDocument.channel == str(AreaChannel.SETTINGS))
+        messages = (open_sealed(row.payload).message for row in session.exec(query))
+        self._held = {message.area: message for message in messages if isinstance(message, Settings)}
+
+    def at(self, place: AreaPath) -> Settings:
+        """As `settings_of`."""
+        for path in reversed(place.with_ancestors()):
+            if path in self._held:
+                return self._held[path]
+        return Settings(area=place, version=0, issued_at=InstantMs(0))
 
 
 def ensure_settings(session: Session, ctx: Context, *, health_interval_s: int | None = None) -> Outgoing:

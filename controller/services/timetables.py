@@ -1,7 +1,7 @@
 """Timetables: the signed list of an area's coming broadcasts, from our own table of them."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sqlmodel import Session, col, select
 
@@ -22,13 +22,15 @@ _STILL_SOUNDING_MS = 6 * 3_600_000
 """What began this long before midnight may still be sounding after it."""
 
 
-def issue_timetables(session: Session, ctx: Context) -> Outgoing:
-    """Sign the timetable of every area whose coming broadcasts changed since it was signed last."""
+def issue_timetables(session: Session, ctx: Context, *, only: Collection[AreaPath] | None = None) -> Outgoing:
+    """Sign the timetable of every area (or of these) whose coming broadcasts changed since it was signed last."""
     mark = session.get(PlanMark, str(ctx.province))
     covers_until = InstantMs(mark.planned_until if mark else ctx.now)
-    by_area = _by_area(session, InstantMs(local_midnight(ctx.now) - _STILL_SOUNDING_MS))
+    by_area = _by_area(session, InstantMs(local_midnight(ctx.now) - _STILL_SOUNDING_MS), only)
     had_one = session.exec(select(StateDocument.area).where(StateDocument.channel == str(AreaChannel.TIMETABLE)))
     areas = sorted({AreaPath(path) for path in had_one} | set(by_area))
+    if only is not None:
+        areas = [area for area in areas if area in only]
     refs = references(session, {digest for rows in by_area.values() for row, _ in rows for digest in row.renditions})
     out: list[OutDocument] = []
     for area in areas:
@@ -49,13 +51,15 @@ _Row = tuple[Broadcast, tuple[NodeId, ...]]
 """A broadcast, and the nodes that it is for; none for all of the area."""
 
 
-def _by_area(session: Session, since: InstantMs) -> Mapping[AreaPath, list[_Row]]:
+def _by_area(session: Session, since: InstantMs, only: Collection[AreaPath] | None) -> Mapping[AreaPath, list[_Row]]:
     """Scheduled broadcasts from `since` on that are to sound, by the area in whose timetable they are."""
     query = select(Broadcast).where(
         col(Broadcast.scheduled).is_(True),
         Broadcast.start_at >= since,
         col(Broadcast.status).in_(("planned", "issued", "ended")),
     )
+    if only is not None:  # what is in an area's timetable was planned there or for a wider area
+        query = query.where(col(Broadcast.area).in_({str(wider) for area in only for wider in area.with_ancestors()}))
     found: dict[AreaPath, list[_Row]] = defaultdict(list)
     for row in session.exec(query.order_by(col(Broadcast.start_at), col(Broadcast.id))):
         for path in row.target_areas:
