@@ -78,7 +78,9 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
     app.state.board, app.state.pending, app.state.imports = board, OneAtATime(), imports
     app.state.gauges = Gauges(centre, board)
     problems.install(app)
-    for part in (session, areas, nodes, bulletins, programmes, broadcasts, events, health, page):
+    parts = (session, areas, nodes, bulletins, programmes, broadcasts, events, health, page)
+    app.state.ways = [route for part in parts for route in part.router.routes]
+    for part in parts:
         app.include_router(part.router)
     app.add_middleware(Gate, lookup=_lookup_in(centre), limits=limits, throttle=throttle)
     _describe(app)
@@ -116,15 +118,18 @@ def _describe(app: FastAPI) -> None:
                 components.pop(unused, None)
             for path in schema["paths"].values():
                 for operation in path.values():
-                    _refusals(operation["responses"])
+                    _refusals(operation["responses"], body="requestBody" in operation)
             app.openapi_schema = schema
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _refusals(responses: dict[str, Any]) -> None:
+def _refusals(responses: dict[str, Any], *, body: bool) -> None:
     form = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for status, words in (("422", "something asked for is not valid"), ("500", "`internal`")):
+    common = [("422", "something asked for is not valid"), ("500", "`internal`"), ("503", "`database_busy`")]
+    if body:
+        common += [("400", "`bad_json`, `bad_form`"), ("413", "`too_large`")]
+    for status, words in common:
         if status not in responses or "HTTPValidationError" in str(responses[status]):
             responses[status] = {"description": words, "content": form}

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as RoutingError
+from starlette.routing import Match
 
 from loa.errors import Fault, LoaError, OperatorNeeded, Refused
 from loa.problems import Language, explain
@@ -189,7 +190,7 @@ async def _on_routing_error(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 404:
         ours: LoaError = Refused("no_such_route", field="path", value=path)
     elif error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = _allowed(request)
         ours = Refused("method_not_allowed", field="method", limit=allowed, value=request.method)
     elif error.status_code == 413:
         ours = Refused("too_large", field="body", limit=str(error.detail)[:100])
@@ -198,6 +199,17 @@ async def _on_routing_error(request: Request, error: Exception) -> JSONResponse:
     else:
         ours = Refused("bad_json", field="body")
     return problem_response(ours, _accept(request))
+
+
+def _allowed(request: Request) -> str:
+    """The methods of every route at this path, for Allow."""
+    scope = {"type": "http", "path": request.url.path, "path_params": {}, "root_path": "", "headers": []}
+    methods: set[str] = set()
+    for route in request.app.state.ways:
+        for method in route.methods:
+            if route.matches({**scope, "method": method})[0] is Match.FULL:
+                methods.add(method)
+    return ", ".join(sorted(methods))
 
 
 def internal_problem(error: Exception, method: str, path: str, accept_language: str | None) -> JSONResponse:

@@ -24,7 +24,7 @@ def _only_text(value: object) -> object:
     return value
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """JSON knows one kind of number: 5.0 is a whole one; true and "5" are none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PydanticCustomError("whole_number", "a whole number is wanted")
@@ -44,10 +44,10 @@ def _plain_text(value: object) -> object:
 
 InstantIn = Annotated[AwareDatetime, BeforeValidator(_only_text)]
 """RFC 3339 with a zone; refused as `timezone_required` without one."""
-Whole = Annotated[int, BeforeValidator(_whole)]
-Volume = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=100)]
-Text = Annotated[str, BeforeValidator(_plain_text), Field(max_length=200)]
-Title = Annotated[str, BeforeValidator(_plain_text), Field(min_length=1, max_length=200, pattern=r"\S")]
+# The bounds come first: behind a validator they would be kept, but not described.
+Volume = Annotated[int, Field(ge=0, le=100), BeforeValidator(whole)]
+Text = Annotated[str, Field(max_length=200), BeforeValidator(_plain_text)]
+Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), BeforeValidator(_plain_text)]
 Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Hex32 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 AreaText = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}(/[a-z0-9-]{1,32}){0,2}$", max_length=98)]

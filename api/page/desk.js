@@ -132,7 +132,7 @@ function sayChanged() {
   clearTimeout(previewTimer);
   if (programme) previewTimer = setTimeout(async () => {
     try {
-      const found = await Promise.all(slots().map((s) => ask("POST", "/programmes/preview", s)));
+      const found = await Promise.all(slots().map((s) => ask("POST", "/occurrences", s)));
       const times = found.flatMap((f) => f.occurrences).sort().slice(0, 4).map((t) => `${day(t)} ${time(t)}`);
       $("preview").textContent = times.length ? word("next_times", { times: times.join(", ") }) : word("no_times");
     } catch (error) { $("preview").textContent = error.message; }

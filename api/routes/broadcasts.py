@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from sqlmodel import Session, col, select
 
 from api.asking import ONCE, Cursor, DeskHere, Limit
@@ -24,13 +24,13 @@ from api.shapes import (
     Shown,
     Title,
     Volume,
-    Whole,
     from_cursor,
     instant_ms,
     interruption_of,
     moment,
     moment_or_none,
     precedence_of,
+    whole,
     word_of,
 )  # fmt: skip
 from controller.services import broadcasts, coverage
@@ -57,7 +57,7 @@ class NewBroadcast(Asked):
     target_nodes: Annotated[list[NameText], Field(max_length=32)] = Field(default_factory=list)
     precedence: PrecedenceWord = "ordinary"
     interruption: InterruptionWord = "drop"
-    repeats: Annotated[Whole, Field(ge=1, le=10)] = 1
+    repeats: Annotated[int, Field(ge=1, le=10), BeforeValidator(whole)] = 1
     volume: Volume | None = None
     start_at: InstantIn | None = Field(default=None, description="As soon as the audio can be there, unless given")
     title: Title | None = None

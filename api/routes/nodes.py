@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from sqlmodel import select
 
 from api.asking import ONCE, DeskHere
 from api.idempotency import IdempotentRoute
 from api.problems import documented
-from api.shapes import AreaText, Asked, NameText, Page, PrecedenceWord, Shown, Text, Volume, Whole, moment_or_none
+from api.shapes import AreaText, Asked, NameText, Page, PrecedenceWord, Shown, Text, Volume, moment_or_none, whole
 from controller.services import nodes
 from controller.services.context import Changed
 from controller.services.nodes import NodeView
@@ -61,7 +61,7 @@ class NewNode(Asked):
     )
     description: Text = ""
     station: NameText | None = None
-    bus_address: Annotated[Whole, Field(ge=0, le=254)] = 0
+    bus_address: Annotated[int, Field(ge=0, le=254), BeforeValidator(whole)] = 0
 
 
 class Enrolled(Shown):

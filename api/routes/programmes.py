@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from sqlmodel import Session
 
 from api.asking import ONCE, Cursor, DeskHere, Limit
@@ -26,13 +26,13 @@ from api.shapes import (
     Shown,
     Title,
     Volume,
-    Whole,
     from_cursor,
     instant_ms,
     interruption_of,
     moment,
     moment_or_none,
     precedence_of,
+    whole,
     word_of,
 )  # fmt: skip
 from controller.services import areas, broadcasts, programmes
@@ -85,13 +85,14 @@ class NewProgramme(Slot):
 class Changes(Asked):
     """What is given is changed."""
 
-    title: Title | None = None
-    starts_on: StartsOn | None = None
-    recurrence: Rule | None = None
-    excluded: Annotated[list[LocalDate], Field(max_length=366)] | None = None
-    rundown: Rundown | None = None
-    precedence: PrecedenceWord | None = None
-    interruption: InterruptionWord | None = None
+    # The defaults are never used: only what is set counts.
+    title: Title = ""
+    starts_on: StartsOn = ""
+    recurrence: Rule = ""
+    excluded: Annotated[list[LocalDate], Field(max_length=366)] = Field(default_factory=list)
+    rundown: Rundown = Field(default_factory=list)
+    precedence: PrecedenceWord = "ordinary"
+    interruption: InterruptionWord = "drop"
     volume: Volume | None = None
 
 
@@ -114,7 +115,7 @@ class ProgrammeShown(Shown):
 
 
 class Preview(Slot):
-    days: Annotated[Whole, Field(ge=1, le=366)] = 7
+    days: Annotated[int, Field(ge=1, le=366), BeforeValidator(whole)] = 7
 
 
 class Occurrences(Shown):
@@ -181,7 +182,7 @@ async def add_programme(asked: NewProgramme, desk: DeskHere) -> ProgrammeShown:
     return programme_shown(await desk.centre.add_programme(form, account=desk.account))
 
 
-@router.post("/programmes/preview", operation_id="preview_programme", responses=documented(*CODES))
+@router.post("/occurrences", operation_id="preview_programme", responses=documented(*CODES))
 async def preview(asked: Preview, desk: DeskHere) -> Occurrences:
     """When a slot would happen, from its start or from now on; nothing is kept."""
     now = desk.centre.clock.now_ms()
@@ -204,9 +205,6 @@ async def get_programme(programme: ProgrammeInPath, desk: DeskHere) -> Programme
 async def change_programme(programme: ProgrammeInPath, asked: Changes, desk: DeskHere) -> ProgrammeShown:
     """Change what is given; coming broadcasts are planned anew, what has begun is let be."""
     given = asked.model_dump(exclude_unset=True)
-    for name in given:
-        if given[name] is None and name != "volume":
-            raise Refused("bad_value", field=name, limit="not null", reason="null")
     if "precedence" in given:
         given["precedence"] = precedence_of(given["precedence"])
     if "interruption" in given:

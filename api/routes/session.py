@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from sqlmodel import select
 
 from api.asking import Asker, CentreHere
 from api.gate import COOKIE, ApiLimits, Throttle
 from api.problems import documented
-from api.shapes import Asked, Page, Shown, Text, Whole, moment, moment_or_none
+from api.shapes import Asked, Page, Shown, Text, moment, moment_or_none, whole
 from controller import accounts
 from controller.accounts import IssuedToken
 from controller.tables import Account
@@ -19,6 +19,7 @@ from loa.units import DurationMs
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"])
 Password = Annotated[str, Field(max_length=accounts.LONGEST_PASSWORD)]
+FreshPassword = Annotated[Password, Field(json_schema_extra={"minLength": accounts.SHORTEST_PASSWORD})]
 AccountName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
@@ -39,13 +40,13 @@ class SessionShown(Shown):
 
 class NewPassword(Asked):
     old_password: Password
-    new_password: Password
+    new_password: FreshPassword
 
 
 class NewAccount(Asked):
     name: AccountName = Field(examples=["lan"])
     full_name: Text = Field(default="", examples=["Nguyễn Thị Lan"])
-    password: Password
+    password: FreshPassword = Field(examples=["một mật khẩu dài"])
 
 
 class AccountShown(Shown):
@@ -56,7 +57,7 @@ class AccountShown(Shown):
 
 class NewToken(Asked):
     name: Text = Field(examples=["máy ở trạm"])
-    lasts_days: Annotated[Whole, Field(ge=1, le=3650)] = 365
+    lasts_days: Annotated[int, Field(ge=1, le=3650), BeforeValidator(whole)] = 365
 
 
 class TokenShown(Shown):

@@ -104,7 +104,7 @@ async def test_a_programme_makes_a_timetable_and_is_changed_and_stopped(office: 
         "recurrence": "FREQ=DAILY;BYHOUR=5,17",
     }  # fmt: skip
     seen = await office.ok(
-        "POST", "/api/v1/programmes/preview", json={k: body[k] for k in ("starts_on", "recurrence")} | {"days": 2}
+        "POST", "/api/v1/occurrences", json={k: body[k] for k in ("starts_on", "recurrence")} | {"days": 2}
     )
     assert len(seen["occurrences"]) == 4
     made = await office.ok("POST", "/api/v1/programmes", json=body)
