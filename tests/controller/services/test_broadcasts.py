@@ -9,7 +9,8 @@ from controller.services.health import store_health
 from controller.services.nodes import move_node, set_volume
 from controller.services.owed import due_orders, next_owed_at, owed_to, reconcile, wait_ms
 from controller.services.receipts import record_receipts
-from controller.services.settings import change_settings, ensure_settings
+from controller.services.settings import ensure_settings
+from controller.services.settings_changes import change_settings
 from controller.services.streams import due_streams, stream_ended
 from controller.tables import Broadcast, BroadcastNode, Deed, OwedOrder
 from devices.protocol.documents import Hours

@@ -8,7 +8,8 @@ import pytest
 
 from controller.media import MediaStore
 from controller.services import areas, bulletins, nodes
-from controller.services.settings import change_settings, ensure_settings, settings_of
+from controller.services.settings import ensure_settings, settings_of
+from controller.services.settings_changes import change_settings
 from devices.protocol.documents import Hours, Placement, Settings
 from devices.protocol.envelope import encode, open_sealed
 from devices.protocol.media import manifest_for

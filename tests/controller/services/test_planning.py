@@ -14,7 +14,7 @@ from controller.services.bulletins import withdraw_bulletin
 from controller.services.due import next_due, work_due
 from controller.services.planning import plan_due, plan_week
 from controller.services.programmes import ProgrammeForm, add_programme, change_programme, form_of, stop_programme
-from controller.services.settings import change_settings
+from controller.services.settings_changes import change_settings
 from controller.services.streams import due_streams, stream_ended
 from controller.services.timetables import timetable
 from controller.store import Database
@@ -158,7 +158,6 @@ def test_out_of_hours_is_shown_and_never_signed(world: World) -> None:
     assert {view.status for view in world.run(list_broadcasts) if view.note} == {"crowded_out"}
     assert len(entries(world).entries) == 7
     world.run(lambda s: change_settings(s, world.ctx, area=f"{QN}/co-to", hours=()))
-    world.run(lambda s: plan_week(s, world.ctx))
     assert len(entries(world).entries) == 14
 
 

@@ -1,0 +1,58 @@
+"""A change of an area's settings, and what follows from it for the plan."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlmodel import Session
+
+from controller.services.areas import area_named
+from controller.services.context import Changed, Context, note_deed
+from controller.services.planning import plan_week
+from controller.services.settings import issue_settings, settings_of
+from devices.protocol.documents import Hours, Settings
+from loa.errors import Refused
+from loa.units import DurationMs, Percent
+
+
+def change_settings(
+    session: Session,
+    ctx: Context,
+    *,
+    area: str,
+    hours: Sequence[Hours] | None = None,
+    ordinary_cap: int | None = None,
+    priority_cap: int | None = None,
+    emergency_volume: int | None = None,
+    longest_ms: int | None = None,
+    health_interval_s: int | None = None,
+) -> Changed[Settings]:
+    """Change what is given, issue the area's settings, and plan anew by them.
+
+    Raises Refused(not_found, volume_range, bad_value).
+    """
+    place = area_named(session, area)
+    held = settings_of(session, ctx, place)
+    for name, level in (
+        ("ordinary_cap", ordinary_cap),
+        ("priority_cap", priority_cap),
+        ("emergency_volume", emergency_volume),
+    ):
+        if level is not None and not 0 <= level <= 100:
+            raise Refused("volume_range", field=name, limit="0–100", value=level)
+    if longest_ms is not None and not 1000 <= longest_ms < 1 << 32:
+        raise Refused("bad_value", field="longest_ms", limit="≥ 1000", reason=longest_ms)
+    if health_interval_s is not None and not 1 <= health_interval_s <= 3600:
+        raise Refused("bad_value", field="health_interval_s", limit="1–3600", reason=health_interval_s)
+    wanted = replace(
+        held,
+        area=place,
+        hours=tuple(hours) if hours is not None else held.hours,
+        ordinary_cap=Percent(held.ordinary_cap if ordinary_cap is None else ordinary_cap),
+        priority_cap=Percent(held.priority_cap if priority_cap is None else priority_cap),
+        emergency_volume=Percent(held.emergency_volume if emergency_volume is None else emergency_volume),
+        longest_ms=DurationMs(held.longest_ms if longest_ms is None else longest_ms),
+        health_interval_s=held.health_interval_s if health_interval_s is None else health_interval_s,
+    )
+    note_deed(session, ctx, "settings", "area", place)
+    outgoing = issue_settings(session, ctx, wanted) + plan_week(session, ctx)
+    return Changed(settings_of(session, ctx, place), outgoing)
