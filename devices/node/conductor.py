@@ -155,7 +155,7 @@ class Conductor:
         )
         if holder is not None and winner != holder.plan.id:
             self.stage.interrupt(holder, now)
-        for other in places:
+        for other in places.keys() & self._airings.keys():
             if other != winner:
                 self._airings[other].kept_off = True
         if winner is not None and not self._airings[winner].on_air:

@@ -20,7 +20,6 @@ from tests.node.rig import read_wav, recording
 E, C = ReceiptEvent, ReceiptCause
 pytestmark = [pytest.mark.slow, pytest.mark.needs("mosquitto")]
 ROOT = Path(__file__).resolve().parents[2]
-BASE = ("paho", "cbor2", "cryptography", "av", "typer")
 
 
 @pytest.fixture
@@ -134,7 +133,7 @@ async def test_a_box_needs_the_base_alone(mosquitto: Mosquitto, centre: LiveCent
 
 
 def _bare_environment(folder: Path) -> Path:
-    """The `loa` of a fresh environment: the base dependencies come from this one's installed files, nothing else does."""
+    """The `loa` of a fresh environment that got the wheel and what it depends on, no extras."""
     wheels = folder / "wheels"
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", str(wheels), str(ROOT)],

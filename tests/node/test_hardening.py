@@ -28,11 +28,6 @@ EMERGENCY = Precedence.EMERGENCY
 YEAR_MS = 365 * 86_400_000
 
 
-@pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
-
-
 def causes(rig: Rig, name: str) -> list[tuple[ReceiptEvent, ReceiptCause]]:
     return [(one.event, one.cause) for one in rig.desk.about(an_id(name))]
 
@@ -448,4 +443,3 @@ async def test_what_cannot_be_written_down_is_not_sounded(rig: Rig) -> None:
     rig.give(rig.order("alert", recording(), in_ms=500, precedence=EMERGENCY))
     await rig.clock.advance(10)
     assert np.array_equal(rig.heard("alert"), recording().sound)
-

@@ -1,9 +1,6 @@
 """A node plays what it is told: by order and by timetable."""
 
-from pathlib import Path
-
 import numpy as np
-import pytest
 
 from devices.node.memory import MemoryStorage
 from devices.protocol.reports import ReceiptEvent
@@ -11,11 +8,6 @@ from loa.units import InstantMs
 from tests.node.rig import Rig, an_id, recording
 
 E = ReceiptEvent
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
 
 
 async def test_an_immediate_order(rig: Rig) -> None:
