@@ -29,6 +29,7 @@ _log = logging.getLogger("loa.links.serial")
 MASTER_LOST_S = 2.0
 """Without a word from the station for this long the link is down."""
 REOPEN_S = 2.0
+_SAID_AGAIN_WITHIN_S = 2.0
 MAX_QUEUED_BYTES = 64 * 1024
 _FIRST = {Channel.TIME: 0, Channel.LISTEN: 0, Channel.PRESENCE: 1, Channel.RECEIPT: 1, Channel.WANT: 2}
 _LOWEST = 3
@@ -164,6 +165,16 @@ class SerialLink:
             self._tell("delivered", delivery)
         else:  # what is retained may come before the poll that says that the station knows our topics
             self._held.append(delivery)
+
+    def _said_before(self, message: BusMessage) -> bool:
+        """A station says each order several times, since nobody confirms what is said to all."""
+        now_s = self._clock.monotonic_s()
+        while self._orders and self._orders[0][0] < now_s - _SAID_AGAIN_WITHIN_S:
+            self._orders.popleft()
+        if any(body == message.body for _, body in self._orders):
+            return True
+        self._orders.append((now_s, message.body))
+        return False
 
     def _polled(self, grant: int, connected: bool, mark: bytes) -> None:
         """Our turn: up to `grant` frames, the last one marked; or a word that there is nothing."""

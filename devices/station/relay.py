@@ -4,6 +4,7 @@ It holds no key and judges nothing: what it relays is signed between the control
 what goes first, and who listens to what it is told by the nodes themselves.
 """
 
+import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
@@ -27,6 +28,8 @@ _STATE_DOCUMENTS = ("trust", "settings", "timetable")
 _REMEMBERED_EMERGENCIES = 64
 _KEPT_BYTES = 8 * 1024 * 1024
 _HARDLY_S = 0.5
+_ORDER_AGAIN_S = (0.3, 0.5)
+"""An order is said three times on the bus, with these pauses."""
 
 
 class Station:
@@ -40,6 +43,7 @@ class Station:
         self._clock, self._rate = clock, config.baud / 10
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._pieces: OrderedDict[bytes, float] = OrderedDict()
+        self._again: set[asyncio.Task[None]] = set()
         self._emergencies: OrderedDict[Digest, None] = OrderedDict()
 
     async def start(self) -> None:
@@ -48,6 +52,8 @@ class Station:
 
     async def stop(self) -> None:
         await self._link.stop()
+        for task in list(self._again):
+            task.cancel()
         await self.bus.stop()
 
     # From the broker.
@@ -82,6 +88,16 @@ class Station:
             return
         message = pack(delivery.topic, delivery.payload, retained=delivery.retained)
         self.bus.send(destination, message, self._urgency(message))
+        if message.channel in (Channel.AREA_ORDER, Channel.ORDER):
+            task = asyncio.get_running_loop().create_task(self._say_again(destination, message), name="order again")
+            self._again.add(task)
+            task.add_done_callback(self._again.discard)
+
+    async def _say_again(self, destination: int, message: BusMessage) -> None:
+        """Nobody confirms what is said to all, and a frame may be spoilt; a node acts on the same order once."""
+        for pause_s in _ORDER_AGAIN_S:
+            await self._clock.sleep(pause_s)
+            self.bus.send(destination, message, Urgency.ORDER)
 
     def _goes_out_already(self, payload: bytes) -> bool:
         """Whether the same piece was asked for by another node, and is in line or has hardly been sent."""
