@@ -73,6 +73,30 @@ PROBLEMS: dict[str, Words] = {
         "Dừng tiến trình kia, hoặc chọn thư mục dữ liệu khác.",
         "Stop the other process, or choose another data folder.",
     ),
+    "port_in_use": Words(
+        "Cổng {value} đang được dùng",
+        "Port {value} is in use",
+        "Chọn cổng khác bằng --port, hoặc để trống để lấy cổng bất kỳ.",
+        "Choose another with --port, or leave it out to take any free one.",
+    ),
+    "file_missing": Words(
+        "Không có tệp {value}",
+        "There is no file {value}",
+        "Kiểm tra đường dẫn.",
+        "Check the path.",
+    ),
+    "demo_no_contact": Words(
+        "Bộ thu mô phỏng không liên lạc được: {nodes}",
+        "Simulated nodes that did not come into contact: {nodes}",
+        "Máy có thể đang quá bận; chạy lại.",
+        "The machine may be too busy; run it again.",
+    ),
+    "demo_failed": Words(
+        "Chạy thử hỏng: {what}",
+        "The demo failed: {what}",
+        "Báo cho người bảo trì.",
+        "Tell the maintainer.",
+    ),
     "speaker_unavailable": Words(
         "Không mở được loa: {reason}",
         "The speaker cannot be opened: {reason}",
