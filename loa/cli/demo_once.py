@@ -30,6 +30,9 @@ from simulators.village import Village
 
 FIRST_MS = DurationMs(20_000)
 _CONTACT_S = 60.0
+_SETTLE_S = 20.0
+_GOOD_TIME_MS = 60
+"""A request and its reply alone take twice this on the bus."""
 WIRED = sum(plan.wired for plan in LOUDSPEAKERS)
 
 
@@ -138,9 +141,18 @@ async def set_up(
                     missing = sorted({plan.node for plan in LOUDSPEAKERS} - {one.id for one in ready})
                     raise OperatorNeeded("demo_no_contact", nodes=", ".join(missing))
                 await clock.sleep(0.1)
+            settled_s = clock.monotonic_s() + _SETTLE_S
+            while clock.monotonic_s() < settled_s and (error := worst_time_error_ms(village)) > _GOOD_TIME_MS:
+                step.update(words("province_settles", error=error))
+                await clock.sleep(0.1)
             worst = max(abs(box.clock.skew.offset_ms) for box in village.boxes) / 1000
             step.finish(words("province_done", nodes=NODES, worst=worst))
         yield Stage(centre, village, tap, bulletin, recording)
+
+
+def worst_time_error_ms(village: Village) -> int:
+    """The widest bound that any node gives for its estimate of the centre's clock."""
+    return max(error if (error := box.node.status().time_error_ms) is not None else 9999 for box in village.boxes)
 
 
 def _in_contact(view: NodeView) -> bool:

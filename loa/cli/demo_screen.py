@@ -16,7 +16,8 @@ from rich.text import Text
 from loa.cli.demo_words import DemoWords
 from loa.clock import Clock
 
-_LABEL_WIDTH = 14
+_LABEL_WIDTH = 11
+_LOG_WIDTH = 120
 
 
 class Step:
@@ -51,7 +52,7 @@ class Step:
         return Padding(row, (0, 0, 0, 1))
 
     def settled(self) -> Text:
-        mark = ("✓ ", "green") if self.good else ("✗ ", "bold red")
+        mark = ("✓", "green") if self.good else ("✗", "bold red")
         return Text.assemble(" ", mark, " ", (f"{self.label:<{_LABEL_WIDTH}}", "bold"), " ", self.result or self.text)
 
 
@@ -60,7 +61,9 @@ class Screen:
 
     def __init__(self, words: DemoWords, clock: Clock, console: Console | None = None) -> None:
         self.words = words
-        self.console = console or Console(highlight=False, soft_wrap=False)
+        self.console = console or Console(highlight=False)
+        if console is None and not self.console.is_terminal:
+            self.console.width = _LOG_WIDTH
         self._clock = clock
         self._began_s = clock.monotonic_s()
 

@@ -34,6 +34,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "bulletin": ("Sea weather", "Thời tiết biển"),
     "province": ("province", "tỉnh"),
     "province_wait": ("{ready} of {nodes} nodes in contact, on time and placed", "{ready}/{nodes} bộ thu sẵn sàng"),
+    "province_settles": (
+        "clocks are being set: within {error} ms so far",
+        "đang chỉnh đồng hồ: còn sai dưới {error} ms",
+    ),
     "province_done": (
         "{nodes} nodes in contact; their own clocks are up to {worst:.1f} s wrong",
         "{nodes} bộ thu sẵn sàng; đồng hồ riêng sai tới {worst:.1f} s",
