@@ -93,10 +93,17 @@ def node_key(name: str) -> SigningKey:
     return SigningKey(name.encode().ljust(32, b"."))
 
 
+def context(folder: Path, *, start: int = START) -> Context:
+    """Of the person Lan; where the clock does not begin at START, ids are drawn from there on."""
+    entropy = CountedEntropy()
+    entropy.count = start - START
+    return Context(HandClock(start), entropy, SigningKey(b"c" * 32), AreaPath(QN), "lan", MediaStore(folder))
+
+
 def build(db: Database, folder: Path) -> World:
     """Quảng Ninh with Cô Tô (two nodes in thôn 1, one in the commune) and Hồng Gai (one)."""
     clock = HandClock()
-    ctx = Context(clock, CountedEntropy(), SigningKey(b"c" * 32), AreaPath(QN), "lan", MediaStore(folder))
+    ctx = replace(context(folder), clock=clock)
 
     def work(session: Session) -> None:
         ensure_province(session, ctx, "Quảng Ninh")
@@ -108,10 +115,6 @@ def build(db: Database, folder: Path) -> World:
 
     db.run(work)
     return World(db, clock, ctx)
-
-
-def as_account(world: World, account: str) -> Context:
-    return replace(world.ctx, account=account)
 
 
 @pytest.fixture(scope="session")
