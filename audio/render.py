@@ -18,8 +18,8 @@ from loa.units import DbTp, DurationMs, Lufs
 TARGET_LUFS = -16.0
 TOLERANCE_LU = 1.0
 CEILING_DBTP = -1.0
-_AIM_LU = 0.7
-_AIM_DBTP = -1.05
+_AIM_LU = 0.9
+_AIM_DBTP = -1.01
 _LIMITER_DB = -2.5
 _PEAK_LEVEL_DB = -2.0
 _LEAST_LOUDNESS_FRAMES = 3 * RATE
@@ -126,7 +126,7 @@ def _first_setting(plan: Survey, by: LevelledBy) -> _Setting:
     if by == "peak":
         return _Setting(_PEAK_LEVEL_DB - plan.peak_db, 0.0, no_dips, _AIM_DBTP)
     # What the limiter will take away, roughly, is given in advance.
-    taken = 0.2 * max(0.0, plan.peak_db - plan.loudness_lufs - 14)
+    taken = 0.3 * max(0.0, plan.peak_db - plan.loudness_lufs - 14)
     return _Setting(TARGET_LUFS - plan.loudness_lufs + taken, _LIMITER_DB, no_dips, _AIM_DBTP - 0.4)
 
 
