@@ -213,8 +213,8 @@ class Mosquitto(EmbeddedBroker):
             "allow_anonymous true",
             "allow_duplicate_messages true",  # 3.5 times faster fan-out; what comes twice is acted on once
             "persistence false",  # its memory is not relied on
-            "max_queued_messages 1000",
-            "max_queued_bytes 4194304",
+            "max_queued_messages 20000",
+            "max_queued_bytes 16777216",
             "max_inflight_messages 20",
             "max_packet_size 1100000",
             "max_keepalive 65535",
