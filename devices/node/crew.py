@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, ParamSpec
 
 from loa.clock import Clock
+
+_P = ParamSpec("_P")
 
 
 class Crew:
@@ -25,6 +27,17 @@ class Crew:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._failed(error)
+
+    def guarded(self, act: Callable[_P, None]) -> Callable[_P, None]:
+        """For what others call, a link or a speaker: a mistake of ours is heard of here, and does not break them."""
+
+        def guard(*args: _P.args, **kwargs: _P.kwargs) -> None:
+            try:
+                act(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the node falls silent and is started anew
+                self._failed(error)
+
+        return guard
 
     async def dismiss(self) -> None:
         """Cancel all and wait for them."""

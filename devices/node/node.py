@@ -204,16 +204,16 @@ class Node:
     # The link's listener
 
     def link_up(self) -> None:
-        self._session.link_up()
-        self._receiving.link_up()
+        self._crew.guarded(self._session.link_up)()
+        self._crew.guarded(self._receiving.link_up)()
 
     def link_down(self, reason: str) -> None:  # noqa: ARG002  the link writes it to its log
-        self._session.link_down()
-        self._receiving.link_down()
+        self._crew.guarded(self._session.link_down)()
+        self._crew.guarded(self._receiving.link_down)()
 
     def delivered(self, delivery: Delivery) -> None:
         if self.failure is None:
-            self._obedience.take(delivery)
+            self._crew.guarded(self._obedience.take)(delivery)
 
     def _listen(self) -> None:
         own = node_subscriptions(self.identity.node, self._records.area)

@@ -42,6 +42,7 @@ class Stage:
     def __init__(self, parts: Parts, *, volume: Callable[[], Percent], settings: Callable[[], Settings | None]) -> None:
         self._clock, self._time, self._store = parts.clock, parts.time, parts.store
         self._speaker, self._ledger, self._notes = parts.speaker, parts.ledger, parts.notes
+        self._crew = parts.crew
         self._volume = volume
         self._settings = settings
         self.closed = False
@@ -107,7 +108,8 @@ class Stage:
             if current():
                 self.failed(airing, reason)
 
-        return PlaybackEvents(started=started, finished=finished, failed=failed)
+        guarded = self._crew.guarded
+        return PlaybackEvents(started=guarded(started), finished=guarded(finished), failed=guarded(failed))
 
     def _started(self, airing: Airing, at_s: float) -> None:
         assert airing.place is not None

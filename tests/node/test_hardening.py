@@ -443,3 +443,20 @@ async def test_what_cannot_be_written_down_is_not_sounded(rig: Rig) -> None:
     rig.give(rig.order("alert", recording(), in_ms=500, precedence=EMERGENCY))
     await rig.clock.advance(10)
     assert np.array_equal(rig.heard("alert"), recording().sound)
+
+
+async def test_a_mistake_of_ours_is_silence(tmp_path: Path) -> None:
+    """Whatever breaks inside a node, it falls silent, says so, and waits to be started anew."""
+    rig = Rig(tmp_path)
+    await rig.up(MemoryStorage())
+    rig.give(rig.order("x", recording(20.0)))
+    await rig.clock.advance(8)
+    assert rig.node.status().playing == an_id("x")
+    rig.node._obedience.take = None  # type: ignore[assignment,method-assign]
+    rig.give(rig.order("y", recording()))
+    await rig.clock.advance(1)
+    assert isinstance(rig.node.failure, TypeError)
+    assert await rig.node.broken() is rig.node.failure
+    heard = len(rig.heard("x"))
+    await rig.clock.advance(30)
+    assert len(rig.heard("x")) == heard < 10 * 48_000
