@@ -13,6 +13,7 @@ from devices.node.limits import narrowest
 from devices.node.notes import Notes
 from devices.node.obedience import Obedience, Senses
 from devices.node.ports import Speaker, Storage
+from devices.node.pressing import PressingStorage
 from devices.node.receiving import Receiving
 from devices.node.records import Records
 from devices.node.session import Session, Voice
@@ -87,9 +88,10 @@ class Node:
         self._broken = asyncio.Event()
         self._crew = Crew(self._failed)
         self._time = NodeTime(clock)
-        self._records = Records(storage, identity)
         self._store = RenditionStore(storage, self._config.audio_limit_bytes)
-        self._ledger = Ledger(storage, identity, entropy, limit_bytes=self._config.journal_limit_bytes)
+        pressing = PressingStorage(storage, self._store.give_way)
+        self._records = Records(pressing, identity)
+        self._ledger = Ledger(pressing, identity, entropy, limit_bytes=self._config.journal_limit_bytes)
         self._notes = Notes(identity.node, self._ledger, self._time)
         self._conductor = Conductor(
             Parts(clock, self._time, self._store, speaker, self._ledger, self._notes, self._crew),
@@ -127,15 +129,15 @@ class Node:
         self._obedience.moved = self._listen
         self._obedience.acknowledged = self._session.acknowledged
         self._obedience.time_wanted = self._session.ask_time
-        self._obedience.make_room = self._store.give_way
 
     async def start(self) -> None:
         """Recover what the storage holds, tell what power failures left open, and begin. Returns at once after that."""
         self._started_s = self._clock.monotonic_s()
         self._records.recover()
         self._time.floor_ms = self._records.floor_ms
-        self._ledger.recover()
         self._store.recover()
+        self._obedience.refresh_needs()  # so that no siren gives way to what is written next
+        self._ledger.recover()
         if self._config.rtc_trusted:
             self._time.trust_rtc()
         self._crew.spawn(self._keep_speaker(), "speaker")

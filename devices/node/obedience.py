@@ -71,8 +71,6 @@ class Obedience:
         self._held_back: OrderedDict[tuple[str, bytes], Delivery] = OrderedDict()
         self.time_wanted: Callable[[], None] = lambda: None
         """Told when something waits for trusted time: an emergency must not wait for the next request's turn."""
-        self.make_room: Callable[[], bool] = lambda: False
-        """Give up some audio for what matters more; False where there is none to give."""
         self.moved: Callable[[], None] = lambda: None
         """Told when placement changed."""
         self.acknowledged: Callable[[bool], None] = lambda _again: None
@@ -81,18 +79,15 @@ class Obedience:
     # Taking
 
     def take(self, delivery: Delivery) -> None:
-        """Never raises for what the wire brings. What finds no room on the storage makes audio give way."""
-        while True:
-            try:
-                return self._act(delivery)
-            except Repeat:
-                return None
-            except WireRefusal as refusal:
-                return self._refused(delivery, refusal)
-            except Fault as error:
-                if error.code != "storage_full" or not self.make_room():
-                    self._notes.unwritten += 1
-                    return None
+        """Never raises for what the wire brings; what cannot be kept for want of room is taken when it comes again."""
+        try:
+            self._act(delivery)
+        except Repeat:
+            return
+        except WireRefusal as refusal:
+            self._refused(delivery, refusal)
+        except Fault:
+            self._notes.unwritten += 1
 
     def _act(self, delivery: Delivery) -> None:
         channel = delivery.topic.rpartition("/")[2]

@@ -4,6 +4,7 @@ What was accepted once is not judged again after a restart: it runs to its own e
 weeks keeps its timetable. What cannot be read any more counts as never received.
 """
 
+import contextlib
 import zlib
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from devices.protocol.judge import Held, HeldDocuments
 from devices.protocol.orders import Order
 from devices.protocol.refusal import Malformed, WireRefusal
 from devices.protocol.seen import SeenOrders, record
+from loa.errors import Fault
 from loa.names import AreaPath
 from loa.units import Id16, InstantMs, KeyId, Percent
 
@@ -35,7 +37,7 @@ class Kept:
 
 
 class Records:
-    """Each change is on the storage when its method returns. Raises Fault(storage_full)."""
+    """Each change is on the storage when its method returns. Raises Fault(storage_full), session and floor apart."""
 
     def __init__(self, storage: Storage, identity: NodeIdentity) -> None:
         self._storage = storage
@@ -115,14 +117,16 @@ class Records:
 
     def next_session(self) -> int:
         self.session = (self.session + 1) % (1 << 32)
-        self._set_number("session", self.session)
+        with contextlib.suppress(Fault):
+            self._set_number("session", self.session)
         return self.session
 
     def raise_floor(self, instant: InstantMs, *, at_least_ms: int = 0) -> None:
         """A signed instant was taken. Written where it is that much newer than what is on the storage."""
         self.floor_ms = max(self.floor_ms, instant)
         if self.floor_ms > self._floor_written + at_least_ms:
-            self._set_number("floor", self.floor_ms)
+            with contextlib.suppress(Fault):
+                self._set_number("floor", self.floor_ms)
             self._floor_written = self.floor_ms
 
     def set_volume(self, volume: Percent) -> None:
