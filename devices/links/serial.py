@@ -58,6 +58,7 @@ class SerialLink:
         self._queued_bytes = 0
         self._number = 0
         self._held: deque[Delivery] = deque(maxlen=64)
+        self._orders: deque[tuple[float, bytes]] = deque(maxlen=16)
         self._up = False
         self._listen_due_s = 0.0
         self._heard_s = 0.0
@@ -159,6 +160,8 @@ class SerialLink:
             return
         topic, payload = named
         if topic not in self._topics and not any(topic_matches(wanted, topic) for wanted in self._topics):
+            return
+        if message.channel in (Channel.AREA_ORDER, Channel.ORDER) and self._said_before(message):
             return
         delivery = Delivery(topic, payload, message.retained)
         if self._up:

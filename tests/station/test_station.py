@@ -85,7 +85,7 @@ async def test_a_rendition_reaches_all_by_one_broadcast_orders_overtake_it_recei
             assert heard.payloads(AREA_ORDER) == [bytes([number]) * 200 for number in range(10)]
         assert sorted(d.payload for d in world.centre_heard.deliveries) == [bytes([n]) * 180 for n in range(10)]
         assert {d.topic for d in world.centre_heard.deliveries} == {own(n, "receipt") for n in range(1, 5)}
-        assert carried < 1.25 * 60_000
+        assert carried < 1.3 * 60_000  # each of the ten orders is said three times
         assert took_s < 21
         assert max(delays) < 0.35
         assert world.bus.collided_bytes == 0
