@@ -460,3 +460,21 @@ async def test_a_mistake_of_ours_is_silence(tmp_path: Path) -> None:
     heard = len(rig.heard("x"))
     await rig.clock.advance(30)
     assert len(rig.heard("x")) == heard < 10 * 48_000
+
+
+async def test_14_boots_on_a_full_disk(rig: Rig) -> None:
+    storage = MemoryStorage()
+    await rig.up(storage)
+    siren = recording(2.0, 800.0)
+    rig.stock([siren])
+    rig.settings(sirens=(Siren(code=1, rendition=siren.ref),))
+    rig.timetable(rig.entry("later", 3_000_000, recording(30.0, 301.0)))
+    await rig.clock.advance(30)
+    await rig.pull_the_plug()
+    storage.capacity -= storage.free_bytes()
+    await rig.boot(storage, seed="again")
+    await rig.clock.advance(5)
+    rig.give(rig.order("alert", in_ms=500, precedence=EMERGENCY, siren=1))
+    await rig.clock.advance(10)
+    assert np.array_equal(rig.heard("alert"), siren.sound)
+    assert rig.desk.events(an_id("alert"))[-1] is E.FINISHED
