@@ -1,0 +1,108 @@
+"""The verbs against a running server, as people type them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devices.protocol.identity import NodeIdentity
+from tests.api.office import recording
+from tests.api.server import Served
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("mosquitto")]
+
+
+class Shell:
+    """`loa …` with a home of its own."""
+
+    def __init__(self, served: Served, home: Path) -> None:
+        self.served = served
+        self.home = home
+        self.environment = {
+            "PATH": "/usr/bin:/bin", "HOME": str(home), "LOA_PASSWORD": served.password, "LANG": "C.UTF-8",
+        }  # fmt: skip
+
+    def loa(self, *words: str, expect: int = 0) -> str:
+        """Run it; what it printed, both streams where it is refused."""
+        run = subprocess.run(
+            [sys.executable, "-c", "from loa.cli.main import main; main()", *words],
+            env=self.environment, capture_output=True, text=True, cwd=self.home, timeout=60, check=False,
+        )  # fmt: skip
+        assert run.returncode == expect, run.stdout + run.stderr
+        return run.stdout if expect == 0 else run.stdout + run.stderr
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.loa(*words, "--json"))
+
+
+@pytest.fixture
+def shell(served: Served, tmp_path: Path) -> Shell:
+    """Signed in at the server, with a recording in the home folder."""
+    made = Shell(served, tmp_path)
+    made.loa("login", served.url)
+    (tmp_path / "cat-dien.wav").write_bytes(recording())
+    return made
+
+
+def test_from_a_recording_to_the_timetable_and_the_air(shell: Shell) -> None:
+    area = "quang-ninh/co-to"
+    shell.loa("area", "add", area, "Cô Tô", "--kind", "đặc khu")
+    assert "Cô Tô" in shell.loa("area", "list")
+    shell.loa("nodes", "enrol", "co-to-1", "--area", area, "--identity-out", "co-to-1.json")
+    identity = shell.home / "co-to-1.json"
+    assert identity.stat().st_mode & 0o777 == 0o600
+    assert NodeIdentity.from_text(identity.read_text()).node == "co-to-1"
+    assert "co-to-1" in shell.loa("nodes", "--area", area)
+    shell.loa("nodes", "volume", "co-to-1", "70")
+    shell.loa("nodes", "test-tone", "co-to-1")
+    assert shell.json("nodes")[0]["volume"] == 70
+
+    shell.loa("bulletin", "add", "cat-dien.wav", "--title", "Lịch cắt điện", "--area", area, "--no-chime")
+    bulletin = shell.json("bulletin", "list")[0]
+    assert bulletin["status"] == "draft"
+    assert "[not_approved]" in shell.loa("say", bulletin["id"][:8], "--to", area, expect=1)
+    shell.loa("bulletin", "hear", bulletin["id"][:8], "-o", "hear.ogg")
+    assert (shell.home / "hear.ogg").read_bytes()[:4] == b"OggS"
+    shell.loa("bulletin", "approve", bulletin["id"][:8])
+
+    shell.loa("programme", "add", "--area", area, "--at", "05:00,17:00", "--days", "mon-fri", bulletin["id"][:8])
+    assert len(shell.json("timetable", area)) >= 8
+    assert "Lịch cắt điện" in shell.loa("timetable", area)
+    programme = shell.json("programme", "list")[0]
+    shell.loa("programme", "stop", programme["id"][:8])
+    assert shell.json("timetable", area) == []
+
+    issued = shell.json("say", bulletin["id"][:8], "--to", area, "--priority")
+    assert issued["precedence"] == "priority"
+    coverage = shell.json("coverage", issued["id"][:8])
+    assert (coverage["nodes"], coverage["waiting"]) == (1, 1)
+    assert "0 of 1 finished, 1 waiting" in shell.loa("coverage", issued["id"][:8])
+    assert issued["id"][:12] in shell.loa("broadcast", "list")
+    assert "recalled" in shell.loa("broadcast", "recall", issued["id"][:8])
+    said = shell.json("say", "cat-dien.wav", "--to", area, "--title", "Ngay")
+    assert shell.json("broadcast", "show", said["id"])["title"] == "Ngay"
+    shell.loa("broadcast", "stop", said["id"])
+
+
+def test_refusals_say_what_to_do_and_have_their_exit_codes(shell: Shell) -> None:
+    said = shell.loa("bulletin", "show", "ffff", expect=1)
+    assert said.startswith("loa: There is no such bulletin: ffff [not_found]\n     ")
+    assert "[no_such_file]" in shell.loa("say", "nothing.mp3", "--to", "quang-ninh", expect=1)
+    assert "[empty_target]" in shell.loa("say", "cat-dien.wav", expect=1)
+    shell.loa("nodes", "volume", "co-to-1", "170", expect=2)
+    (shell.home / "list.mp3").write_text("#EXTM3U\nhttp://127.0.0.1/x\n")
+    said = shell.loa("bulletin", "add", "list.mp3", "--title", "x", "--area", "quang-ninh", expect=1)
+    assert "[playlist_forbidden]" in said
+    shell.environment["LOA_TOKEN"] = "loa_" + "A" * 43
+    assert "[auth_required]" in shell.loa("nodes", expect=1)
+    shell.environment["LOA_SERVER"] = "http://127.0.0.1:1"
+    assert "[server_unreachable]" in shell.loa("nodes", expect=3)
+
+
+def test_every_verb_has_help_with_examples(shell: Shell) -> None:
+    for verb in ("login", "area", "nodes", "bulletin", "programme", "timetable", "say", "broadcast", "coverage"):
+        said = shell.loa(verb, "--help")
+        assert f"loa {verb}" in said.split("Options")[0]
