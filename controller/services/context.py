@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from sqlmodel import Session
@@ -102,8 +103,13 @@ def note_deed(session: Session, ctx: Context, verb: str, object_kind: str, objec
 
 def widest(areas: Iterable[str]) -> tuple[AreaPath, ...]:
     """Areas without those that lie within another of them, sorted."""
+    return _widest(frozenset(areas))
+
+
+@lru_cache(maxsize=4096)
+def _widest(areas: frozenset[str]) -> tuple[AreaPath, ...]:
     kept: list[AreaPath] = []
-    for path in sorted({AreaPath(area) for area in areas}):
+    for path in sorted(AreaPath(area) for area in areas):
         if not any(other.covers(path) for other in kept):
             kept.append(path)
     return tuple(kept)

@@ -7,6 +7,7 @@ which is its programme and the local time that the programme asks for.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from loa.names import AreaPath
 from loa.precedence import Precedence
@@ -183,7 +184,7 @@ class _Busy:
         one = placed.wanted
         claim = _Claim(start, start + one.duration_ms, one.slot, one.nodes)
         for path in one.places:
-            *above, own = path.with_ancestors()
+            *above, own = _line(path)
             self.at[own].append(claim)
             for wider in above:
                 self.below[wider].append(claim)
@@ -191,7 +192,7 @@ class _Busy:
     def _in_the_way(self, one: Wanted, start: int, end: int) -> list[_Claim]:
         found: list[_Claim] = []
         for path in one.places:
-            lists = [self.at[wider] for wider in path.with_ancestors()] + [self.below[path]]
+            lists = [self.at[wider] for wider in _line(path)] + [self.below[path]]
             for claims in lists:
                 # Asked in order of the wanted instant: what ended before it is of no more interest.
                 if claims and claims[0].end <= one.at:
@@ -202,6 +203,11 @@ class _Busy:
                     if claim.start < end and start < claim.end and _share(claim.nodes, one.nodes)
                 ]
         return found
+
+
+@lru_cache(maxsize=8192)
+def _line(path: AreaPath) -> tuple[AreaPath, ...]:
+    return path.with_ancestors()
 
 
 def _share(left: frozenset[NodeId], right: frozenset[NodeId]) -> bool:
