@@ -1,8 +1,11 @@
 """Figures for Prometheus, in a registry of our own."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from api.events import EventBoard
 from controller.services import nodes
@@ -23,6 +26,7 @@ class Gauges:
         self._nodes = Gauge("loa_nodes", "Nodes by state", ["state"], registry=self.registry)
         self._listeners = Gauge("loa_event_listeners", "Open event streams", registry=self.registry)
         self._free = Gauge("loa_media_free_bytes", "Room left for media", registry=self.registry)
+        self.registry.register(_Wire(centre))
         self.refused = Counter("loa_api_problems", "Problem documents by code", ["code"], registry=self.registry)
 
     async def text(self) -> bytes:
@@ -34,3 +38,34 @@ class Gauges:
         self._listeners.set(self._board.listeners)
         self._free.set(context.media.free_bytes())
         return generate_latest(self.registry)
+
+
+class _Wire(Collector):
+    """What the transmitter counted since the server started."""
+
+    def __init__(self, centre: "Centre") -> None:
+        self._centre = centre
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        yield GaugeMetricFamily(
+            "loa_broker_connected", "1 while the broker is reached", int(self._centre.broker_connected)
+        )
+        counted, outflow = self._centre.transmitter.wire.counters, self._centre.transmitter.streams.outflow
+        for name, words, value in (
+            ("loa_orders_sent", "Publishes of orders, repeats included", counted.orders_sent),
+            ("loa_documents_sent", "Publishes of state documents", counted.documents_sent),
+            ("loa_acknowledgements", "Statements of receipts held", counted.acknowledged),
+            ("loa_reports_dropped", "Reports not looked at because too many waited", counted.dropped),
+            ("loa_streamed_bytes", "Audio on shared streams", sum(outflow.streamed_bytes.values())),
+            ("loa_repair_bytes", "Audio that single nodes asked for", sum(outflow.repair_bytes.values())),
+        ):
+            yield CounterMetricFamily(name, words, value)
+        for name, words, label, values in (
+            ("loa_wire_refused", "Messages of nodes that were not believed", "reason", counted.refused),
+            ("loa_wire_received", "Messages of nodes that were believed", "kind", counted.received),
+            ("loa_wire_faults", "Turns of the wire that failed and were tried again", "part", counted.faults),
+        ):
+            family = CounterMetricFamily(name, words, labels=[label])
+            for key, value in sorted(values.items()):
+                family.add_metric([key], value)
+            yield family

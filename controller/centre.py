@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TypeVar
@@ -137,6 +138,11 @@ class Centre(CentreDesk):
         self.keys = keyfiles.create_centre(folder, AreaPath(self.config.province), self.clock.now_ms(), self.entropy)
         self.province = self.keys.area
 
+    def _read_keys_again(self) -> None:
+        """What the roots signed meanwhile, a revocation above all, counts without a restart. The own key stays."""
+        fresh = keyfiles.load_centre(self.config.keys_folder)
+        self.keys = replace(fresh, controller=self.keys.controller)
+
     async def _open_broker(self) -> Link:
         config = self.config
         self.broker = choose_broker(
@@ -237,6 +243,7 @@ class Centre(CentreDesk):
         self._due_waker.wake()
 
     async def _due_turn(self) -> None:
+        await self.aside(self._read_keys_again)
         ctx = self.context(CONTROLLER)
         since, now = self._done_at, ctx.now
 

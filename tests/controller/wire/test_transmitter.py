@@ -1,11 +1,13 @@
 """The controller's end of the wire, against a node that can say anything."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from sqlmodel import Session, col, select
 
+from controller import keyfiles
 from controller.centre import Centre
 from controller.config import load_config
 from controller.services.broadcasts import IssueForm
@@ -18,9 +20,11 @@ from devices.protocol.media import BlockRange, Manifest, Piece, TimeReply, TimeR
 from devices.protocol.orders import Order, OrderAction
 from devices.protocol.reports import Acknowledgement, Presence, PresenceState, ReceiptEvent
 from devices.protocol.topics import UpChannel, up_topic
-from devices.protocol.trust import Trust
+from devices.protocol.trust import Power, Trust
+from loa.entropy import system_entropy
 from loa.errors import Refused
 from loa.names import AreaPath
+from loa.precedence import Precedence
 from loa.units import Digest, NodeId
 from tests.controller.wire.scripted import ADMIN, CLOCK, COMMUNE, SmallWorld, open_small_world, small_world
 from tests.controller.wire.waiting import eventually
@@ -63,6 +67,7 @@ async def test_a_gap_is_not_acknowledged(tmp_path: Path) -> None:
         await eventually(lambda: node.acknowledged() == [0, 2])
 
 
+@pytest.mark.slow
 async def test_a_commit_that_fails_acknowledges_nothing_and_the_wire_goes_on(tmp_path: Path) -> None:
     async with small_world(tmp_path) as world:
         node = await world.node()
@@ -229,6 +234,32 @@ async def test_a_stream_goes_out_once_and_goes_on_after_a_restart(tmp_path: Path
         await eventually(done, within_s=20)
         assert sorted(set(offsets)) == [at * 4096 for at in range(blocks)]
         assert len(offsets) <= blocks + 13, "at most what went out after the last note goes out again"
+
+
+@pytest.mark.slow
+async def test_what_the_roots_revoked_goes_out_without_a_restart(tmp_path: Path) -> None:
+    async with small_world(tmp_path) as world:
+        keys, now = world.centre.keys, CLOCK.now_ms()
+        person = SigningKey(bytes(range(32)))
+        appointment = keyfiles.appoint(
+            keys.directory, holder="Lan", public_key=person.public_key, area=AreaPath(COMMUNE),
+            ceiling=Precedence.PRIORITY, powers=Power.ORDER, now_ms=now, entropy=system_entropy,
+        )  # fmt: skip
+        world.centre.look_again()
+        ear = await world.node("ear")
+        ear.link.listen(["loa/1/a/quang-ninh/trust"])
+        await eventually(lambda: _newest_trust(ear.messages(), len_appointments=2))
+        keyfiles.revoke(keys.directory, [appointment.id], now_ms=now, reason="lost")
+        world.centre.look_again()
+        await eventually(lambda: _newest_trust(ear.messages(), len_appointments=2, len_revocations=1))
+
+
+def _newest_trust(messages: Sequence[object], *, len_appointments: int, len_revocations: int = 0) -> bool:
+    trusts = [one for one in messages if isinstance(one, Trust)]
+    return bool(trusts) and (len(trusts[-1].appointments), len(trusts[-1].revocations)) == (
+        len_appointments,
+        len_revocations,
+    )
 
 
 async def test_one_process_a_folder(tmp_path: Path) -> None:
