@@ -23,7 +23,10 @@ from simulators.places import LOUDSPEAKERS, NAMES, PROVINCE, LoudspeakerPlan
 _LOOK_S = 0.5
 _LEAST_LEAD_S = 45
 _KEPT_BROADCASTS = 3
-_BUS_BYTES_A_SECOND = 3_000
+_BUS_BYTES_A_SECOND = 2_700
+_PAUSE_MS = 5_000
+_DIVISORS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
+"""Of an hour, so that the minutes come again in the next one."""
 
 
 async def run_show(
@@ -57,13 +60,14 @@ async def _plan(stage: Stage, minutes: int, clock: Clock) -> None:
     """A programme every few minutes, from as soon as the audio can be everywhere."""
     made = stage.bulletin.renditions[0]
     lead_s = max(_LEAST_LEAD_S, 12 + made.length_bytes // _BUS_BYTES_A_SECOND)
-    every = max(minutes, -(-made.duration_ms // 60_000))
+    wanted = max(minutes, -(-(made.duration_ms + _PAUSE_MS) // 60_000))
+    every = next((one for one in _DIVISORS if one >= wanted), 60)
     start = local_time(InstantMs(clock.now_ms() + lead_s * 1000)).replace(microsecond=0) + timedelta(seconds=1)
     form = ProgrammeForm(
         title=stage.bulletin.title,
         area=PROVINCE,
         starts_on=start.strftime("%Y-%m-%dT%H:%M:%S"),
-        recurrence=f"FREQ=MINUTELY;INTERVAL={every}",
+        recurrence="FREQ=HOURLY;BYMINUTE=" + ",".join(str(one) for one in range(start.minute % every, 60, every)),
         rundown=[stage.bulletin.id],
     )
     await stage.centre.add_programme(form, account=ACCOUNT)

@@ -23,7 +23,7 @@ from simulators.village import Village
 
 VIETNAM = timezone(timedelta(hours=7))
 _LOOK_S = 0.1
-_BUS_BYTES_A_SECOND = 3_000.0
+_BUS_BYTES_A_SECOND = 2_700.0
 """What is left of 38,400 baud for audio, with room for repairs."""
 _PLAN_LEAD_S = 15.0
 _CUT_BEFORE_S = 3.0
