@@ -86,7 +86,7 @@ async def test_a_rendition_reaches_all_by_one_broadcast_orders_overtake_it_recei
         assert sorted(d.payload for d in world.centre_heard.deliveries) == [bytes([n]) * 180 for n in range(10)]
         assert {d.topic for d in world.centre_heard.deliveries} == {own(n, "receipt") for n in range(1, 5)}
         assert carried < 1.3 * 60_000  # each of the ten orders is said three times
-        assert took_s < 21
+        assert took_s < 26
         assert max(delays) < 0.35
         assert world.bus.collided_bytes == 0
 
@@ -200,7 +200,7 @@ class Pulling(Recorder):
 
 async def test_noise_makes_no_false_message_and_what_it_took_is_asked_for_again() -> None:
     """Bit errors of 1e-4: one frame in six is lost, and two pieces of three on the stream; all of it is recovered."""
-    what = rendition(12_000)
+    what = rendition(6_000)
     name = stream_topic(what.digest)
     nodes = [Pulling(1, what), Pulling(2, what)]
     async with wired_in_memory(2, [topics(1, name), topics(2, name)]) as world:
@@ -229,7 +229,7 @@ async def test_noise_makes_no_false_message_and_what_it_took_is_asked_for_again(
         print(
             f"recovered in {clock.monotonic_s() - begun_s:.1f} s, frames lost {errors}, repairs {outflow.repair_bytes}"
         )
-    published = {what.encoded} | {piece_of(what, at, size) for size in (256, 4096) for at in range(0, 12_000, size)}
+    published = {what.encoded} | {piece_of(what, at, size) for size in (256, 4096) for at in range(0, 6_000, size)}
     for node in nodes:
         assert b"".join(node.got[index] for index in sorted(node.got)) == what.file
         assert {d.payload for d in node.deliveries} <= published
