@@ -5,8 +5,9 @@ import contextlib
 import logging
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 import uvicorn
@@ -18,6 +19,7 @@ from controller.config import CentreConfig, load_config
 
 app = typer.Typer(add_completion=False, no_args_is_help=False)
 _GRACE_S = 5
+_BACKLOG = 2048
 
 
 @app.command()
@@ -77,6 +79,17 @@ def serve(  # noqa: PLR0917 - options, all of them given by name
 
 
 async def _serve(config: CentreConfig) -> None:
+    server: _Server | None = None
+    ending = False
+
+    def end() -> None:
+        nonlocal ending
+        ending = True
+        if server is not None:
+            server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end)
     centre = await Centre.start(config)
     try:
         password = await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
@@ -92,30 +105,21 @@ async def _serve(config: CentreConfig) -> None:
             )
         )
         sockets = [server.config.bind_socket()]
+        sockets[0].listen(_BACKLOG)  # whoever reads the address may use it at once
         host, port = sockets[0].getsockname()[:2]
         _say(centre, f"http://{f'[{host}]' if ':' in host else host}:{port}", password)
+        server.should_exit = ending
         await server.serve(sockets=sockets)
     finally:
         await centre.stop()
 
 
 class _Server(uvicorn.Server):
-    """Ends in order on SIGINT and SIGTERM, and leaves what comes after it to us."""
+    """Leaves the signals to us: they count from the first moment on, and what comes after the server ends in order."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        loop = asyncio.get_running_loop()
-
-        def end() -> None:
-            self.should_exit = True
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, end)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def _say(centre: Centre, url: str, password: str | None) -> None:
