@@ -44,6 +44,8 @@ class Imports:
         self._centre = centre
         self._at_once = at_once
         self._known: dict[str, Import] = {}
+        for left_over in centre.incoming_folder.glob("upload-*"):
+            _remove(left_over)  # of a process that died: the folder is ours alone
 
     def check_room(self) -> None:
         """Raises OperatorNeeded(busy) where another import would be one too many."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -27,7 +27,6 @@ class Gauges:
         self._listeners = Gauge("loa_event_listeners", "Open event streams", registry=self.registry)
         self._free = Gauge("loa_media_free_bytes", "Room left for media", registry=self.registry)
         self.registry.register(_Wire(centre))
-        self.refused = Counter("loa_api_problems", "Problem documents by code", ["code"], registry=self.registry)
 
     async def text(self) -> bytes:
         """All figures in Prometheus' text format."""

@@ -1,11 +1,13 @@
 """`loa broadcast`: airings."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
 from loa.cli.client import Json, Server, find, local, minutes, print_table, segment, show, verbs
+from loa.clock import SystemClock
 
 app = verbs(
     """Broadcasts: what was and is to be heard, and the way to take it back.
@@ -31,11 +33,14 @@ def _row(item: Any) -> tuple[object, ...]:
 def list_(
     area: Annotated[str | None, typer.Option(help="Only of this place.")] = None,
     status: Annotated[str | None, typer.Option(help="planned, issued, recalled, ended, crowded_out.")] = None,
+    coming: Annotated[bool, typer.Option("--coming", help="Those that are planned for later too.")] = False,
     most: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     as_json: Json = False,
 ) -> None:
     """The latest start first."""
-    query = {"area": area, "status": status, "limit": min(most, 200)}
+    now = datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC)
+    until = None if coming or status else (now + timedelta(minutes=1)).isoformat()
+    query = {"area": area, "status": status, "limit": min(most, 200), "until": until}
     items = Server.known().pages("/broadcasts", query, most=most)
     show(items, as_json, lambda: print_table(_COLUMNS, [_row(item) for item in items], none="No broadcasts yet."))
 
