@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from api.app import create_app
 from controller.accounts import FIRST_ACCOUNT, ensure_first_account
 from controller.centre import Centre
 from controller.config import CentreConfig, load_config
+from loa.errors import Refused
 
 app = typer.Typer(add_completion=False, no_args_is_help=False)
 _GRACE_S = 5
@@ -90,28 +92,38 @@ async def _serve(config: CentreConfig) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end)
+    listener = _listener(config.bind, config.port)
     centre = await Centre.start(config)
     try:
         password = await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
         server = _Server(
             uvicorn.Config(
                 create_app(centre),
-                host=config.bind,
-                port=config.port,
                 log_level="warning",
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=_GRACE_S,
             )
         )
-        sockets = [server.config.bind_socket()]
-        sockets[0].listen(_BACKLOG)  # whoever reads the address may use it at once
-        host, port = sockets[0].getsockname()[:2]
+        listener.listen(_BACKLOG)  # whoever reads the address may use it at once
+        host, port = listener.getsockname()[:2]
         _say(centre, f"http://{f'[{host}]' if ':' in host else host}:{port}", password)
         server.should_exit = ending
-        await server.serve(sockets=sockets)
+        await server.serve(sockets=[listener])
     finally:
         await centre.stop()
+
+
+def _listener(bind: str, port: int) -> socket.socket:
+    """Raises Refused(port_in_use), before anything else was started."""
+    listener = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((bind, port))
+    except OSError as error:
+        listener.close()
+        raise Refused("port_in_use", field="port", value=port) from error
+    return listener
 
 
 class _Server(uvicorn.Server):
