@@ -54,6 +54,10 @@ class LoopbackBroker:
             if link.cut_with_broker:
                 link.restore()
 
+    def forget(self) -> None:
+        """As if its memory were wiped: nothing is retained any more."""
+        self._retained.clear()
+
     def connect(self, link: "LoopbackLink") -> None:
         self._links.add(link)
 

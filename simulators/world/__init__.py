@@ -1,1 +1,1 @@
-"""A world in virtual time: one loop, one seed, no threads. Nodes, protocol, rules and services in it are the real ones."""
+"""A world in virtual time: one loop, one seed, no threads. Nodes, protocol, rules and services are the real ones."""

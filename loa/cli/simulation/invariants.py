@@ -1,0 +1,189 @@
+"""What must hold in every world, whatever the weather. Each breach is told with its number and in words.
+
+I1 no unauthorised sound; I3 no scheduled broadcast twice at a node; I4 amplifier off at its limit; I5 the centre never
+claims "played" without a signed receipt; I6 what was acknowledged is never lost; I7 every silence in a planned slot has
+a stated reason; and nothing fails inside.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, select
+
+from controller.services.broadcasts import targeted_nodes
+from controller.tables import Broadcast, BroadcastNode, Bulletin, Node, Programme, ReceiptRow
+from devices.protocol.envelope import open_sealed
+from loa.cli.simulation.province import Province
+from loa.units import InstantMs
+from simulators.world.box import Box
+from simulators.world.boxes import Sounding
+
+TERMINAL = frozenset({"finished", "skipped", "stopped", "unconfirmed", "refused", "not_ready", "sounded"})
+SETTLED_MS = 20 * 60_000
+"""A box that has had power, and a link, for this long has told everything."""
+GRACE_MS = 300_000
+_TOLERANCE_MS = 1_000
+
+
+@dataclass(frozen=True)
+class Breach:
+    """An invariant that did not hold."""
+
+    rule: str
+    who: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} broken by {self.who}: {self.what}"
+
+
+def breaches(province: Province, *, settled: bool) -> list[Breach]:
+    """Everything that does not hold now. settled: the weather was calm for a while, so all must be told."""
+    found = [*_faults(province)]
+    for box in province.boxes.values():
+        found += [*_sound_limits(box), *_no_repeats(box)]
+    centre = province.centre
+    if centre is not None:
+        found += centre.db.read(lambda session: list(_against_tables(session, province, settled)))
+    return found
+
+
+def _faults(province: Province) -> Iterator[Breach]:
+    process = province.centre_process
+    for fault in [*province.centre_faults, *(process.faults if process is not None else ())]:
+        yield Breach("works", "centre", repr(fault)[:300])
+    centre = province.centre
+    if centre is not None:
+        for name, count in centre.transmitter.wire.counters.faults.items():
+            yield Breach("works", "centre", f"{name} failed {count} times")
+    for box in province.boxes.values():
+        for fault in [*box.faults, *([box.failure] if box.failure is not None else [])]:
+            yield Breach("works", box.name, repr(fault)[:300])
+
+
+def _sound_limits(box: Box) -> Iterator[Breach]:
+    """I4: no clip outlasts what it is made of."""
+    for sounding in box.soundings:
+        if sounding.ended_ms is not None and sounding.ended_ms - sounding.began_ms > sounding.limit_ms + _TOLERANCE_MS:
+            lasted = sounding.ended_ms - sounding.began_ms
+            yield Breach("I4", box.name, f"{sounding.label[:8]} sounded {lasted} ms of {sounding.limit_ms}")
+
+
+def _no_repeats(box: Box) -> Iterator[Breach]:
+    """I3: no part of a broadcast twice, and nothing of it again after the power failed in it."""
+    heard: dict[str, Sounding] = {}
+    for sounding in box.soundings:
+        before = heard.get(sounding.label)
+        heard[sounding.label] = sounding
+        if before is None or before.ended_ms is None:
+            continue
+        reached = before.offset_ms + before.ended_ms - before.began_ms
+        if before.how in ("power", "finished") or sounding.offset_ms < reached - _TOLERANCE_MS:
+            yield Breach(
+                "I3",
+                box.name,
+                f"{sounding.label[:8]} again from {sounding.offset_ms} ms after {before.how} at {reached}",
+            )
+
+
+def _against_tables(session: Session, province: Province, settled: bool) -> Iterator[Breach]:
+    rows = {row.id: row for row in session.exec(select(Broadcast))}
+    meant = {name: frozenset(map(str, targeted_nodes(session, row))) for name, row in rows.items()}
+    yield from _authorised(province, rows, meant)
+    yield from _claims(session, province)
+    yield from _promises(session, province, rows)
+    if settled:
+        yield from _acknowledged(session, province)
+        yield from _reasons(session, province, rows, meant)
+
+
+def _authorised(province: Province, rows: dict[str, Broadcast], meant: dict[str, frozenset[str]]) -> Iterator[Breach]:
+    """I1: whatever sounds was planned or issued, for this node, and is not before its time."""
+    for box in province.boxes.values():
+        for sounding in box.soundings:
+            row = rows.get(sounding.label)
+            if row is None:
+                yield Breach("I1", box.name, f"sounded {sounding.label}, which nobody ordered")
+            elif box.name not in meant[sounding.label]:
+                yield Breach("I1", box.name, f"sounded {sounding.label[:8]}, which was not for it")
+            elif sounding.began_ms < row.start_at - 2_000:
+                yield Breach(
+                    "I1", box.name, f"sounded {sounding.label[:8]} {row.start_at - sounding.began_ms} ms early"
+                )
+
+
+def _claims(session: Session, province: Province) -> Iterator[Breach]:
+    """I5: started and finished only where the loudspeaker did so, and only with a receipt that its key signed."""
+    keys = {node.id: node.public_key for node in session.exec(select(Node))}
+    for claim in session.exec(select(BroadcastNode).where(col(BroadcastNode.started_at).is_not(None))):
+        box = province.boxes[claim.node]
+        soundings = [one for one in box.soundings if one.label == claim.broadcast]
+        if not soundings:
+            yield Breach("I5", claim.node, f"claimed to have started {claim.broadcast[:8]}, but was silent")
+        elif claim.outcome == "finished" and all(one.how != "finished" for one in soundings):
+            yield Breach("I5", claim.node, f"claimed to have finished {claim.broadcast[:8]}: {soundings[-1].how}")
+        receipts = session.exec(
+            select(ReceiptRow).where(ReceiptRow.subject == claim.broadcast, ReceiptRow.node == claim.node)
+        )
+        if not any(open_sealed(one.payload).signature.holds_under(keys[claim.node]) for one in receipts):
+            yield Breach("I5", claim.node, f"{claim.broadcast[:8]} is claimed without a signed receipt")
+
+
+def _promises(session: Session, province: Province, rows: dict[str, Broadcast]) -> Iterator[Breach]:
+    """I6: what a person was told is done stays done."""
+    ledger = province.ledger
+    for bulletin in ledger.bulletins:
+        if session.get(Bulletin, bulletin.id) is None:
+            yield Breach("I6", "centre", f"lost the bulletin {bulletin.id}")
+    for programme in ledger.programmes:
+        if session.get(Programme, programme) is None:
+            yield Breach("I6", "centre", f"lost the programme {programme}")
+    for broadcast in ledger.issued:
+        if broadcast not in rows:
+            yield Breach("I6", "centre", f"lost the broadcast {broadcast}")
+    for broadcast in ledger.recalled:
+        if broadcast in rows and rows[broadcast].status != "recalled":
+            yield Breach("I6", "centre", f"forgot the recall of {broadcast}")
+
+
+def _acknowledged(session: Session, province: Province) -> Iterator[Breach]:
+    """I6: a node may evict only what the centre has."""
+    for box in province.boxes.values():
+        if box.node is None:
+            continue
+        status = box.node.status()
+        held = set(
+            session.exec(
+                select(ReceiptRow.number).where(ReceiptRow.node == box.name, ReceiptRow.epoch == status.epoch.hex())
+            )
+        )
+        lost = [number for number in range(1, status.acknowledged + 1) if number not in held]
+        if lost and not box.journal_dropped:
+            yield Breach("I6", box.name, f"was told that receipts {lost[:5]} are held, and they are not")
+
+
+def _reasons(
+    session: Session, province: Province, rows: dict[str, Broadcast], meant: dict[str, frozenset[str]]
+) -> Iterator[Breach]:
+    """I7: of every broadcast that is over, each node that could speak has told how it ended."""
+    now = province.clock.now_ms()
+    outcomes = {(one.broadcast, one.node): one.outcome for one in session.exec(select(BroadcastNode))}
+    for broadcast, row in rows.items():
+        over_at = InstantMs(row.start_at + row.duration_ms + GRACE_MS)
+        if over_at + SETTLED_MS > now or row.status in ("recalled", "crowded_out"):
+            continue
+        for name in sorted(meant[broadcast]):
+            box = province.boxes[name]
+            if not box.settled(now, SETTLED_MS) or box.enrolled_at > row.start_at - GRACE_MS:
+                continue
+            if outcomes.get((broadcast, name), "waiting") in TERMINAL:
+                continue
+            if box.was_away(InstantMs(row.created_at), over_at, InstantMs(row.start_at)):
+                continue  # it never had a chance to learn of it, and its silence was shown at the time
+            yield Breach(
+                "I7", name, f"{broadcast[:8]} at {row.start_at}: {outcomes.get((broadcast, name), 'not a word')}"
+            )
+
+
+def told(found: Iterable[Breach]) -> str:
+    return "\n".join(str(one) for one in found)

@@ -1,0 +1,142 @@
+"""One loudspeaker box of a virtual world: real node software, given a simulated body."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from devices.node.config import NodeConfig
+from devices.node.node import Node
+from devices.protocol.identity import NodeIdentity
+from loa.clock import Clock
+from loa.units import InstantMs
+from simulators.clocks import Skew, SkewedClock
+from simulators.world.boxes import BoxStorage, Platter, PowerCut, Sounding, VirtualSpeaker
+from simulators.world.chance import Chance
+from simulators.world.owners import Process
+from simulators.world.story import Story
+from simulators.world.weather import CALM, Weather, WeatherLink
+
+MakeLink = Callable[[Chance, Weather], WeatherLink]
+
+
+class Box:
+    """A box on its pole: it can lose its power at any moment and get it back, and its clock can be wrong."""
+
+    def __init__(
+        self, identity: NodeIdentity, true_clock: Clock, chance: Chance, story: Story, make_link: MakeLink
+    ) -> None:
+        self.identity = identity
+        self.name = str(identity.node)
+        self.chance = chance
+        self.skew = Skew(0.0, 0.0)
+        self.weather = CALM
+        self.config = NodeConfig()
+        self.platter = Platter(chance.named("disk"))
+        self.platter.power_failed = self.power_cut
+        self.soundings: list[Sounding] = []
+        """What it sounded, in order, by the true clock; the last of them may go on."""
+        self.node: Node | None = None
+        self.link: WeatherLink | None = None
+        self.process: Process | None = None
+        self.clock: SkewedClock | None = None
+        self.boots = 0
+        self.faults: list[BaseException] = []
+        """What went wrong in earlier boots; a power cut is nothing of the kind."""
+        self.journal_dropped = False
+        self.enrolled_at = true_clock.now_ms()
+        self._powers: list[tuple[InstantMs, bool]] = []
+        self._times: list[tuple[InstantMs, bool]] = []
+        """When it began and ceased to have both power and a link."""
+        self._storage: BoxStorage | None = None
+        self._speaker: VirtualSpeaker | None = None
+        self._true, self._story, self._make_link = true_clock, story, make_link
+
+    @property
+    def on(self) -> bool:
+        return self.process is not None
+
+    async def power_on(self) -> None:
+        """Boot. What is on the platter is found again."""
+        if self.on:
+            return
+        self.boots += 1
+        # The monotonic clock begins anew with each boot; the wall clock keeps its error.
+        boot = self.chance.named(f"boot {self.boots}")
+        self.clock = SkewedClock(self._true, self.skew)
+        self.link = self._make_link(boot.named("link"), self.weather)
+        self._storage = BoxStorage(self.platter)
+        self._speaker = VirtualSpeaker(self.name, self.clock, self._true, self._sounded)
+        self.process = Process(f"{self.name} {self.boots}")
+        self.node = Node(
+            identity=self.identity,
+            link=self.link,
+            storage=self._storage,
+            speaker=self._speaker,
+            clock=self.clock,
+            entropy=boot.named("node").entropy(),
+            config=self.config,
+        )
+        self._story.tell(self.name, f"is switched on (boot {self.boots})")
+        self._powers.append((self._true.now_ms(), True))
+        self.link.reach_changed = self._note_reach
+        try:
+            await self.process.run(self.node.start())
+        except PowerCut:
+            return
+
+    def power_cut(self) -> None:
+        """Off, at once: nothing is finished, what was not on the disk is gone or torn."""
+        if self.process is None or self.link is None or self._storage is None or self._speaker is None:
+            return
+        self._story.tell(self.name, "loses its power")
+        self._powers.append((self._true.now_ms(), False))
+        self._storage.on = False
+        self._speaker.on = False
+        self._speaker.silence("power")
+        self.link.kill()
+        self.process.kill()
+        self.faults += [fault for fault in self.process.faults if not isinstance(fault, PowerCut)]
+        if self.node is not None and self.node.failure is not None and not isinstance(self.node.failure, PowerCut):
+            self.faults.append(self.node.failure)
+        self.platter.power_cut()
+        self.process = self.node = self.link = None
+
+    def _note_reach(self, there: bool) -> None:
+        self._times.append((self._true.now_ms(), there))
+
+    def settled(self, now: InstantMs, for_ms: int) -> bool:
+        """Whether it has had power and a link for that long."""
+        return bool(self._times) and self._times[-1][1] and now - self._times[-1][0] >= for_ms
+
+    def was_away(self, since: InstantMs, until: InstantMs, start_at: InstantMs) -> bool:
+        """Whether it had no power at `start_at`, or no link from `since` until `until`."""
+        if not self._state_at(start_at, self._powers):
+            return True
+        spells = [at for at, there in self._times if there and at <= until]
+        return not any(at <= until and (self._ends_after(at) > since) for at in spells)
+
+    def _ends_after(self, at: InstantMs) -> InstantMs:
+        return next((end for end, there in self._times if end > at and not there), InstantMs(1 << 60))
+
+    @staticmethod
+    def _state_at(at: InstantMs, times: list[tuple[InstantMs, bool]]) -> bool:
+        state = False
+        for when, there in times:
+            if when > at:
+                break
+            state = there
+        return state
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why its software gave up, if it did."""
+        if self.node is not None and self.node.failure is not None:
+            return self.node.failure
+        return self.process.faults[0] if self.process is not None and self.process.faults else None
+
+    def _sounded(self, sounding: Sounding) -> None:
+        if sounding.ended_ms is None:
+            self._story.tell(self.name, f"sounds {sounding.label[:8]} from {sounding.offset_ms} ms")
+            self.soundings.append(sounding)
+            return
+        self._story.tell(self.name, f"is silent: {sounding.label[:8]} {sounding.how}")
+        self.soundings[-1] = replace(self.soundings[-1], ended_ms=sounding.ended_ms, how=sounding.how)
