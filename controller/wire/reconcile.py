@@ -35,7 +35,8 @@ class Reconciliation:
         self._sessions: dict[str, int] = {}
         self._health: dict[str, Health] = {}
         self._came: OrderedDict[str, None] = OrderedDict()
-        self._lagging: OrderedDict[str, float] = OrderedDict()
+        self._lagging: dict[str, float] = {}
+        """When to look again whether a node still lags, in monotonic seconds."""
         self._waker = Waker()
 
     def heard_health(self, node: Enrolled, health: Health) -> None:
@@ -76,7 +77,7 @@ class Reconciliation:
             return
         now = clock.monotonic_s()
         if self._lagging:
-            name, at = next(iter(self._lagging.items()))
+            name, at = min(self._lagging.items(), key=lambda item: item[1])
             if at <= now:
                 self._look_again(name, now)
                 await clock.sleep(1 / NODES_A_SECOND)

@@ -66,17 +66,9 @@ def serve(  # noqa: PLR0917 - options, all of them given by name
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = load_config(
-        data=data,
-        bind=bind,
-        port=port,
-        broker=broker,
-        broker_bind=broker_bind,
-        broker_port=broker_port,
-        insecure_broker=insecure_broker,
-        province=province,
-        province_name=province_name,
-        database=database,
-    )
+        data=data, bind=bind, port=port, broker=broker, broker_bind=broker_bind, broker_port=broker_port,
+        insecure_broker=insecure_broker, province=province, province_name=province_name, database=database,
+    )  # fmt: skip
     asyncio.run(_serve(config))
 
 
