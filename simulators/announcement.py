@@ -6,6 +6,7 @@ Vietnamese, formants, pauses) but no words: it is there to be sent, levelled and
 
 import shutil
 import subprocess
+import sys
 import wave
 from pathlib import Path
 
@@ -94,3 +95,7 @@ def _write(path: Path, sound: _Wave) -> None:
         file.setsampwidth(2)
         file.setframerate(RATE)
         file.writeframes((sound * 32767).astype("<i2").tobytes())
+
+
+if __name__ == "__main__":
+    print(write_announcement(Path(sys.argv[1])))
