@@ -25,13 +25,21 @@ class _End:
 
 
 class SerialBus:
-    """`station_path` and `drop_paths` are opened like serial ports. `start` within a running loop; then `stop`."""
+    """`station_path` and `drop_paths` are opened like serial ports. `start` within a running loop; then `stop`.
 
-    def __init__(self, clock: Clock, baud: int, drops: int, *, bit_errors: float = 0.0, seed: int = 1) -> None:
+    collisions: without them one end is heard out before the next, so that a machine too busy to answer in time spoils
+    nothing: real ends answer within a millisecond.
+    """
+
+    def __init__(
+        self, clock: Clock, baud: int, drops: int, *, bit_errors: float = 0.0, collisions: bool = True, seed: int = 1
+    ) -> None:
         self.carried_bytes = 0
         self.collided_bytes = 0
         self.overrun_bytes = 0
         self.bit_errors = bit_errors
+        self._collisions = collisions
+        self._speaking: _End | None = None
         self._clock = clock
         self._rate = baud / 10
         self._random = random.Random(seed)
@@ -98,6 +106,10 @@ class SerialBus:
 
     def _move(self, count: int) -> None:
         speakers = [end for end in self._ends if end.waiting]
+        if not self._collisions and speakers:
+            if self._speaking not in speakers:
+                self._speaking = speakers[0]
+            speakers = [self._speaking]
         for speaker in speakers:
             data = bytes(speaker.waiting[:count])
             del speaker.waiting[:count]

@@ -17,7 +17,7 @@ class StationBus:
 
     def __init__(self, broker_url: str, clock: Clock, entropy: Entropy, *, baud: int = BAUD) -> None:
         wired = [plan for plan in LOUDSPEAKERS if plan.wired]
-        self.bus = SerialBus(clock, baud, len(wired))
+        self.bus = SerialBus(clock, baud, len(wired), collisions=False)
         self._baud = baud
         drops = tuple(DropEntry(plan.bus_address, plan.node) for plan in wired)
         config = StationConfig(STATION, broker_url, self.bus.station_path, baud, drops)

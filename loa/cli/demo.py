@@ -39,6 +39,7 @@ once, after it is back. Then everything that was heard is compared with what was
 Exit code 0: every node played both, and every recording matches."""
 )
 def demo(
+    *,
     audio: Annotated[
         Path | None, typer.Option(help="Recording to broadcast; a Vietnamese announcement is made without it.")
     ] = None,
@@ -74,16 +75,17 @@ def demo(
         heard.mkdir(parents=True, exist_ok=True)
         _clear(heard)
         if once:
-            report = asyncio.run(_interruptible(run_once(options, audio, Cut(cut), screen, clock, system_entropy)))
-            _end_once(report, screen, heard, out)
+            told = run_once(options, audio, how=Cut(cut), screen=screen, clock=clock, entropy=system_entropy)
+            _end_once(asyncio.run(_interruptible(told)), screen, heard, out)
         else:
-            asyncio.run(_interruptible(run_show(options, audio, minutes, screen, clock, system_entropy)))
+            show = run_show(options, audio, minutes=minutes, screen=screen, clock=clock, entropy=system_entropy)
+            asyncio.run(_interruptible(show))
     except asyncio.CancelledError:
         screen.line(words("stopped", heard=heard))
         raise typer.Exit(130 if once else 0) from None
     except LoaError as error:
-        told = explain(error, lang)
-        screen.error(f"{told.title} [{error.code}]", told.remedy)
+        words_for_it = explain(error, lang)
+        screen.error(f"{words_for_it.title} [{error.code}]", words_for_it.remedy)
         raise typer.Exit(4 if isinstance(error, Fault) else 3 if isinstance(error, OperatorNeeded) else 1) from None
 
 

@@ -21,6 +21,7 @@ from loa.cli.demo_story import NODES, Story, StoryFacts, recording_path
 from loa.clock import Clock
 from loa.entropy import Entropy
 from loa.errors import OperatorNeeded, Refused
+from loa.names import AreaPath
 from loa.units import Digest, DurationMs, NodeId
 from simulators.announcement import write_announcement
 from simulators.places import BORDER, ISLAND, LOUDSPEAKERS, NAMES, PROVINCE, TOWN
@@ -72,7 +73,7 @@ async def prepared_recording(
             made = await asyncio.to_thread(write_announcement, path)
             yield Recording(path, words(f"made_{made}"), words("bulletin"))
             return
-        if not audio.is_file():
+        if not await asyncio.to_thread(audio.is_file):
             raise Refused("file_missing", field="audio", value=audio)
         if first_ms is not None:
             excerpt = Path(folder) / "excerpt.wav"
@@ -175,7 +176,7 @@ class OnceResult:
 
 
 async def run_once(
-    options: SceneOptions, audio: Path | None, how: Cut, screen: Screen, clock: Clock, entropy: Entropy
+    options: SceneOptions, audio: Path | None, *, how: Cut, screen: Screen, clock: Clock, entropy: Entropy
 ) -> DemoReport:
     """All of it. Raises Refused for a recording that cannot be taken, and what set-up raises."""
     words = screen.words
@@ -264,13 +265,17 @@ def _counted(stage: Stage, facts: StoryFacts, verdicts: tuple[Verdict, ...], fai
         duplicates=sum(times - 1 for times in begun.values()),
         failures=tuple(failures + repeated),
     )
-    lines = tuple(_line(commune, ids, ended, receipts, matched, skews) for commune in (BORDER, ISLAND, TOWN))
+    lines = tuple(
+        _line(commune, ids, ended=ended, receipts=receipts, matched=matched, skews=skews)
+        for commune in (BORDER, ISLAND, TOWN)
+    )
     return OnceResult(report, lines)
 
 
 def _line(
-    commune: str,
+    commune: AreaPath,
     ids: list[str],
+    *,
     ended: set[tuple[NodeId, str]],
     receipts: dict[str, set[NodeId]],
     matched: set[NodeId],
@@ -278,7 +283,7 @@ def _line(
 ) -> CommuneLine:
     here = [plan.node for plan in LOUDSPEAKERS if plan.commune == commune]
     return CommuneLine(
-        name=next(name for path, name in NAMES.items() if path == commune),
+        name=NAMES[commune],
         nodes=len(here),
         scheduled=sum((node, ids[0]) in ended for node in here),
         immediate=sum((node, ids[1]) in ended for node in here),

@@ -30,7 +30,7 @@ _DIVISORS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
 
 
 async def run_show(
-    options: SceneOptions, audio: Path | None, minutes: int, screen: Screen, clock: Clock, entropy: Entropy
+    options: SceneOptions, audio: Path | None, *, minutes: int, screen: Screen, clock: Clock, entropy: Entropy
 ) -> DemoReport | None:
     """Runs until cancelled. Raises Refused for a recording that cannot be taken, and what set-up raises."""
     words = screen.words

@@ -25,7 +25,7 @@ VIETNAM = timezone(timedelta(hours=7))
 _LOOK_S = 0.1
 _BUS_BYTES_A_SECOND = 2_700.0
 """What is left of 38,400 baud for audio, with room for repairs."""
-_PLAN_LEAD_S = 15.0
+_PLAN_LEAD_S = 20.0
 _CUT_BEFORE_S = 3.0
 _SETTLE_S = 6.0
 _RECONNECT_S = 30.0
@@ -108,8 +108,8 @@ class Story:
                 seconds = self._clock.monotonic_s() - began_s
                 kilobytes = self._tap.count.all_bytes / 1000
                 step.finish(self._words("audio_done", nodes=NODES, seconds=seconds, kilobytes=kilobytes))
-            else:
-                self._fall_short(step, self._words("audio_late", ready=ready, nodes=NODES))
+            else:  # not yet a failure: it may still come in time, and the recordings will tell
+                step.finish(self._words("audio_late", ready=ready, nodes=NODES), good=False)
 
     async def _cut(self, how: Cut, planned: BroadcastView) -> None:
         with self._screen.step("cut") as step:
