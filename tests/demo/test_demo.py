@@ -66,6 +66,15 @@ def test_once_every_node_plays_both_and_matches(broker: str, cut: str, tmp_path:
     assert len(heard) == 48
     assert len({path.stem.rpartition("-")[2] for path in heard}) == 2
     assert f"{broker} mqtt://127.0.0.1:" in output
+    for step in (
+        "the island Cô Tô is on its own",
+        "heard on 24 of 24 nodes, 8 of them on the cut-off island; receipts from 16",
+        "8 of 8 island nodes after",
+        "ordered and heard on 24 of 24 nodes",
+        "of both broadcasts from 24 of 24 nodes",
+        "48 of 48 recordings",
+    ):
+        assert step in output
 
 
 @pytest.mark.slow
