@@ -23,7 +23,8 @@ HELP = """\
   setup     set up and do nothing else
   demo      a small province on this machine, from recording to receipts (--once: two broadcasts, then a report)
   serve     the centre: broker, controller, API and first page
-  test      every test (--quick: the part that takes under a minute; other arguments go to pytest)
+  test      every test (--quick: the part that takes under a minute; -m soak: the longer forms, which are left out
+            otherwise; other arguments go to pytest)
   lint      ruff, mypy --strict, the layers
   bench     measure the promises ([NAME] [--quick] [--json FILE])
   lock      write requirements.lock and requirements-node.lock anew from pyproject.toml
@@ -39,7 +40,10 @@ TEST_TOOLS = {
     "postgresql": ("/usr/lib/postgresql/*/bin/initdb", ("postgresql",)),
     "chromium": ("chromium", ("chromium",)),
     "espeak-ng": ("espeak-ng", ("espeak-ng",)),
+    "nats-server": ("nats-server", ("nats-server",)),
 }
+# Taken only where the longer forms are asked for: RabbitMQ brings Erlang with it.
+SOAK_TOOLS = {"rabbitmq-server": ("rabbitmq-server", ("rabbitmq-server",))}
 
 
 def main(arguments: list[str]) -> int:
@@ -98,18 +102,18 @@ def _setup_only(rest: list[str]) -> int:
     return 0
 
 
-def _missing_tools() -> dict[str, tuple[str, ...]]:
+def _missing_tools(tools: dict[str, tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
     def there(probe: str) -> bool:
         if "*" in probe:
             return any(Path("/").glob(probe.lstrip("/")))
         return shutil.which(probe, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") is not None
 
-    return {name: packages for name, (probe, packages) in TEST_TOOLS.items() if not there(probe)}
+    return {name: packages for name, (probe, packages) in tools.items() if not there(probe)}
 
 
-def _install_tools() -> None:
+def _install_tools(tools: dict[str, tuple[str, tuple[str, ...]]]) -> None:
     """As root, install what tests drive; otherwise say what is missing and what is skipped for it."""
-    missing = _missing_tools()
+    missing = _missing_tools(tools)
     if not missing:
         return
     packages = sorted({package for of in missing.values() for package in of})
@@ -119,7 +123,7 @@ def _install_tools() -> None:
         subprocess.run(["apt-get", "update", "-qq"], check=False, env=quiet, stdout=subprocess.DEVNULL)
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
         subprocess.run(install, check=False, env=quiet, stdout=subprocess.DEVNULL)
-        missing = _missing_tools()
+        missing = _missing_tools(tools)
     for name, of in missing.items():
         print(f"missing: {name} (apt-get install {' '.join(of)}); tests that need it are skipped", file=sys.stderr)
 
@@ -127,9 +131,12 @@ def _install_tools() -> None:
 def _test(rest: list[str]) -> int:
     setup()
     if "--quick" in rest:
-        return _become([str(PYTHON), "-m", "pytest", "-m", "not slow", *(a for a in rest if a != "--quick")])
-    _install_tools()
-    return _become([str(PYTHON), "-m", "pytest", *rest])
+        return _become(
+            [str(PYTHON), "-m", "pytest", "-m", "not slow and not soak", *(a for a in rest if a != "--quick")]
+        )
+    chosen = any(a == "-m" or a.startswith("-m=") for a in rest)
+    _install_tools(TEST_TOOLS | (SOAK_TOOLS if chosen and any("soak" in a for a in rest) else {}))
+    return _become([str(PYTHON), "-m", "pytest", *([] if chosen else ["-m", "not soak"]), *rest])
 
 
 def _lint(rest: list[str]) -> int:
