@@ -256,7 +256,12 @@ def _start(
     targets: Targets,
 ) -> InstantMs:
     if asked is None:
-        return immediate_start(ctx.now, slowest_transfer_s(session, ctx, targets.everyone, refs))
+        slowest_s = slowest_transfer_s(session, ctx, targets.everyone, refs)
+        if slowest_s > 0:
+            # Who joins the shared stream has the whole when it ends; repairs want a moment more.
+            ends = [r.stream_at + stream_ms(r.length_bytes, int(r.pace)) for r in refs if r.stream_at and r.pace]
+            slowest_s = max(slowest_s, (max(ends, default=0) - ctx.now) / 1000)
+        return immediate_start(ctx.now, slowest_s)
     if not ctx.now <= asked <= ctx.now + LATEST_ORDERED_START_MS:
         raise Refused("bad_value", field="start_at", limit="24 h", reason="start_at")
     return asked
