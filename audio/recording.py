@@ -1,6 +1,7 @@
 """Any recording as blocks of samples: opened by libav with everything but the file itself out of its reach."""
 
 import contextlib
+import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,7 @@ class RecordingFile:
                 if not streams or streams[0].codec_context is None:
                     raise Refused("unsupported_format", field="file")
                 streams[0].thread_type = "NONE"
+                _plain_layout(streams[0].codec_context)
                 yield container, streams[0]
 
     def _resampled(self, container: Any, stream: Any) -> Iterator[Block]:
@@ -144,9 +146,14 @@ class RecordingFile:
                 # Some streams change rate or channels on the way; the blocks keep the first number of channels.
                 if resampler is not None:
                     yield from _arrays(resampler.resample(None))
-                layout = layout or frame.layout
+                if layout is None:
+                    channels = frame.layout.nb_channels
+                    layout = _layout_name(channels) if _lists_channels(frame.layout) else frame.layout
                 resampler, entry = av.AudioResampler(format="flt", layout=layout, rate=RATE), came_as
-            yield from _arrays(resampler.resample(frame))
+            try:
+                yield from _arrays(resampler.resample(frame))
+            except (av.FFmpegError, ValueError) as error:
+                raise Refused("unsupported_format", field="file") from error
         if resampler is not None:
             yield from _arrays(resampler.resample(None))
 
@@ -162,11 +169,41 @@ class RecordingFile:
                 return
             self.damage.packets += 1
             try:
-                yield from packet.decode()
+                decoded = packet.decode()
             except av.EOFError:
                 return
             except (av.FFmpegError, ValueError):
                 self.damage.bad_packets += 1
+                continue
+            for frame in decoded:
+                _lists_channels(frame.layout)
+            yield from decoded
+
+
+def _layout_name(channels: int) -> str:
+    return {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
+
+
+def _plain_layout(context: Any) -> None:
+    """Channels are counted and not named: which loudspeaker each was meant for is of no matter here."""
+    layout = context.layout
+    if _lists_channels(layout):
+        context.layout = _layout_name(layout.nb_channels)
+
+
+def _lists_channels(layout: Any) -> bool:
+    """Whether a layout may hold a list of channels in an order of its own, as some CAF and MP4 files make it.
+
+    PyAV 18 copies a layout without the list and frees the list with each copy, which corrupts memory. Such a copy is
+    therefore never let go.
+    """
+    try:
+        listed = "(" in layout.name
+    except (RuntimeError, ValueError):
+        listed = True
+    if listed:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))
+    return listed
 
 
 def _arrays(frames: list[Any]) -> Iterator[Block]:

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import io
+import struct
 import tarfile
 import wave
 import zipfile
@@ -143,6 +144,23 @@ def test_192_channels(tmp_path: Path) -> None:
 def test_eight_channels_are_taken(tmp_path: Path) -> None:
     eight = np.tile(speech_like(0.5), (8, 1))
     assert import_recording(_wave(tmp_path, eight)).source.channels == 8
+
+
+@pytest.mark.parametrize("labels", [(1, 2), (2, 1), (2, 2), (0xFFFFFFFF, 1)])
+def test_channels_in_an_order_of_their_own(labels: tuple[int, int]) -> None:
+    """Read again and again: a channel list that is freed twice shows as a crash of the whole process."""
+    voice = (speech_like(0.4) * 32767).astype(">i2")
+    described = b"".join(struct.pack(">II3f", label, 0, 0, 0, 0) for label in labels)
+    parts = {
+        b"desc": struct.pack(">d4sIIIII", 48_000, b"lpcm", 0, 4, 1, 2, 16),
+        b"chan": struct.pack(">III", 0, 0, 2) + described,
+        b"data": bytes(4) + np.stack([voice, voice], axis=1).tobytes(),
+    }
+    file = b"caff\x00\x01\x00\x00" + b"".join(
+        name + struct.pack(">q", len(part)) + part for name, part in parts.items()
+    )
+    for _ in range(3):
+        assert import_recording(file).source.channels == 2
 
 
 def test_declared_too_long(tmp_path: Path) -> None:
