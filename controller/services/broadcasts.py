@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, literal
+from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from controller.services.areas import lies_in
@@ -125,7 +126,7 @@ def issue_now(session: Session, ctx: Context, form: IssueForm) -> Issued:
     )
     session.add(row)
     session.flush()
-    expect_nodes(session, row.id, targets.everyone)
+    expect_nodes(session, row.id, targets)
     outgoing = give_order(session, ctx, _play(row, refs, ctx.now), targets)
     note_deed(session, ctx, "issue", "broadcast", row.id, detail=row.title)
     return Issued(Id16(bytes.fromhex(row.id)), start_at, outgoing)
@@ -184,16 +185,20 @@ def list_broadcasts(
     return tuple(_view(row) for row in session.exec(query))
 
 
-def expect_nodes(session: Session, broadcast_id: str, nodes: Sequence[NodeId]) -> None:
-    """Rows of coverage, all waiting, for the nodes that have none yet."""
-    held = set(session.exec(select(BroadcastNode.node).where(BroadcastNode.broadcast == broadcast_id)))
-    rows = [
-        {"broadcast": broadcast_id, "node": node, "outcome": "waiting", "cause": 0}
-        for node in nodes
-        if node not in held
-    ]
-    if rows:
-        session.execute(insert(BroadcastNode), rows)
+def expect_nodes(session: Session, broadcast_id: str, targets: Targets) -> None:
+    """Rows of coverage, all waiting, for the nodes that have none yet; made by the database itself."""
+    held = sa_select(col(BroadcastNode.node)).where(
+        col(BroadcastNode.broadcast) == broadcast_id, col(BroadcastNode.node) == col(Node.id)
+    )
+    rows = sa_select(literal(broadcast_id), col(Node.id), literal("waiting"), literal(0)).where(
+        targets.are_meant(), ~held.exists()
+    )
+    session.connection().execute(insert(BroadcastNode).from_select(["broadcast", "node", "outcome", "cause"], rows))
+
+
+def targets_of(row: Broadcast) -> Targets:
+    """Whom a broadcast is for."""
+    return Targets(tuple(AreaPath(path) for path in row.target_areas), tuple(NodeId(name) for name in row.target_nodes))
 
 
 def targeted_nodes(session: Session, row: Broadcast) -> tuple[NodeId, ...]:
@@ -207,15 +212,11 @@ def targeted_nodes(session: Session, row: Broadcast) -> tuple[NodeId, ...]:
 
 
 def _stop_orders(session: Session, ctx: Context, row: Broadcast) -> Outgoing:
-    everyone = targeted_nodes(session, row)
-    if not everyone:
+    targets = targets_of(row)
+    if not targets.anybody(session):
         return Outgoing()
-    placed = {node.id for node in nodes_in(session, row.target_areas)}
-    targets = Targets(
-        tuple(AreaPath(path) for path in row.target_areas), tuple(n for n in everyone if n not in placed), everyone
-    )
     order = Order(
-        id=new_id(ctx.entropy), action=OrderAction.STOP, nodes=everyone[:1], precedence=Precedence(row.precedence),
+        id=new_id(ctx.entropy), action=OrderAction.STOP, nodes=(NodeId("any"),), precedence=Precedence(row.precedence),
         kind=Kind(row.kind), issued_at=ctx.now, start_at=ctx.now,
         expires_at=InstantMs(max(row.expires_at, ctx.now + DEFAULT_GRACE_MS)), subject=Id16(bytes.fromhex(row.id)),
     )  # fmt: skip
@@ -234,7 +235,7 @@ def _play(row: Broadcast, refs: tuple[RenditionRef, ...], now: InstantMs) -> Ord
 def _announced(session: Session, ctx: Context, digests: Sequence[str], targets: Targets) -> tuple[RenditionRef, ...]:
     """The renditions as the order names them; streams are announced for those that never had one."""
     refs = references(session, set(digests))
-    pace = pace_for(slowest_rate(session, set(targets.everyone)))
+    pace = pace_for(slowest_rate(session, targets.are_meant()))
     at = ctx.now + LEAD_MS
     starts: dict[str, StreamStart] = {}
     for digest in dict.fromkeys(digests):
@@ -256,7 +257,7 @@ def _start(
     targets: Targets,
 ) -> InstantMs:
     if asked is None:
-        slowest_s = slowest_transfer_s(session, ctx, targets.everyone, refs)
+        slowest_s = slowest_transfer_s(session, ctx, targets.are_meant(), refs)
         if slowest_s > 0:
             # Who joins the shared stream has the whole when it ends; repairs want a moment more.
             ends = [r.stream_at + stream_ms(r.length_bytes, int(r.pace)) for r in refs if r.stream_at and r.pace]
@@ -268,7 +269,7 @@ def _start(
 
 
 def _check_permitted(session: Session, targets: Targets, start_at: InstantMs, duration_ms: int) -> None:
-    homes = session.exec(select(Node.area).where(col(Node.id).in_(targets.everyone)).distinct()).all()
+    homes = session.exec(select(Node.area).where(targets.are_meant()).distinct()).all()
     in_force = SettingsInForce(session)
     for path in homes:
         settings = in_force.at(AreaPath(path))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
-from controller.services.broadcasts import expect_nodes, targeted_nodes
+from controller.services.broadcasts import expect_nodes, targets_of
 from controller.services.context import Context, Outgoing
 from controller.services.owed import OwedSend, due_orders, next_owed_at
 from controller.services.planning import plan_due, plan_week
@@ -58,7 +58,7 @@ def open_broadcasts(session: Session, ctx: Context) -> tuple[str, ...]:
     for row in rows:
         row.status = "issued"
         session.add(row)
-        expect_nodes(session, row.id, targeted_nodes(session, row))
+        expect_nodes(session, row.id, targets_of(row))
     session.flush()
     return tuple(row.id for row in rows)
 

@@ -158,8 +158,8 @@ def sound_test_tone(
     """A short tone, quiet unless told otherwise. Raises Refused(empty_target, not_found, volume_range)."""
     targets = find_targets(session, target_areas, target_nodes)
     level = None if volume is None else Percent(checked_volume(volume))
-    order = _order(ctx, OrderAction.TEST_TONE, level, TONE_LIFE_MS, targets.everyone[0])
-    note_deed(session, ctx, "test", "node", order.id.hex(), detail=", ".join(targets.everyone))
+    order = _order(ctx, OrderAction.TEST_TONE, level, TONE_LIFE_MS, NodeId("any"))
+    note_deed(session, ctx, "test", "node", order.id.hex(), detail=", ".join((*targets.areas, *targets.nodes)))
     return give_order(session, ctx, order, targets)
 
 
@@ -179,7 +179,7 @@ def _order(ctx: Context, action: OrderAction, volume: Percent | None, life_ms: i
 
 
 def _only(node: NodeId) -> Targets:
-    return Targets((), (node,), (node,))
+    return Targets((), (node,))
 
 
 def list_nodes(

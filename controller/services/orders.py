@@ -1,10 +1,11 @@
 """Making orders: signed, grouped by target, and owed to every node until it confirms."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import insert
+from sqlalchemy import ColumnElement, and_, insert, literal, or_
+from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from controller.services.areas import area_named, lies_in
@@ -24,11 +25,22 @@ FIRST_REPEAT_MS = 2000
 
 @dataclass(frozen=True)
 class Targets:
-    """Whom an order is for: areas, nodes outside them, and all the nodes that this means now."""
+    """Whom an order is for: areas, and nodes outside them.
+
+    Which nodes that means now is left to the tables (`are_meant`): ten thousand names on their way through here and
+    back would hold an order up.
+    """
 
     areas: tuple[AreaPath, ...]
     nodes: tuple[NodeId, ...]
-    everyone: tuple[NodeId, ...]
+
+    def are_meant(self) -> ColumnElement[bool]:
+        """SQL: a row of Node is meant, retired ones left out."""
+        return and_(or_(lies_in(Node.area, self.areas), col(Node.id).in_(self.nodes)), col(Node.retired_at).is_(None))
+
+    def anybody(self, session: Session) -> bool:
+        """Whether this means any node at all."""
+        return session.exec(select(Node.id).where(self.are_meant()).limit(1)).first() is not None
 
 
 class Placed(NamedTuple):
@@ -57,10 +69,10 @@ def find_targets(session: Session, areas: Iterable[str], nodes: Iterable[str]) -
             raise Refused("not_found", field="target_nodes", value=name)
         if not any(place.covers(row.area) for place in places):
             named[NodeId(row.id)] = row
-    everyone = {NodeId(row.id) for row in nodes_in(session, places)} | set(named)
-    if not everyone:
+    targets = Targets(places, tuple(sorted(named)))
+    if not targets.anybody(session):
         raise Refused("empty_target", field="target_areas")
-    return Targets(places, tuple(sorted(named)), tuple(sorted(everyone)))
+    return targets
 
 
 def give_order(session: Session, ctx: Context, template: Order, targets: Targets) -> Outgoing:
@@ -68,29 +80,22 @@ def give_order(session: Session, ctx: Context, template: Order, targets: Targets
 
     `template` has any valid target; it is replaced.
     """
-    groups: list[tuple[Order, tuple[NodeId, ...]]] = []
+    groups: list[Order] = []
     for at in range(0, len(targets.areas), MOST_AREAS):
-        places = targets.areas[at : at + MOST_AREAS]
-        groups.append((replace(template, areas=places, nodes=()), ()))
+        groups.append(replace(template, areas=targets.areas[at : at + MOST_AREAS], nodes=()))
     for at in range(0, len(targets.nodes), MAX_ORDER_NODES):
-        some = targets.nodes[at : at + MAX_ORDER_NODES]
-        groups.append((replace(template, areas=(), nodes=some), some))
-    placed = {row.id: row.area for row in nodes_in(session, targets.areas)}
+        groups.append(replace(template, areas=(), nodes=targets.nodes[at : at + MAX_ORDER_NODES]))
     out: list[OutOrder] = []
-    for order, named in groups:
+    for order in groups:
         payload = seal(order, ctx.keys)
-        meant = named or tuple(
-            NodeId(node) for node, area in placed.items() if any(place.covers(area) for place in order.areas)
-        )
-        _owe(session, order, payload, meant)
+        _owe(session, order, payload)
         out.append(OutOrder(payload, order.areas, order.nodes, order.precedence))
     return Outgoing(orders=tuple(out))
 
 
-def _owe(session: Session, order: Order, payload: bytes, nodes: Sequence[NodeId]) -> None:
-    if not nodes:
-        return
-    common = {
+def _owe(session: Session, order: Order, payload: bytes) -> None:
+    """A row for every node meant, made by the database itself."""
+    values: dict[str, Any] = {
         "order": order.id.hex(),
         "payload": payload,
         "action": int(order.action),
@@ -101,6 +106,9 @@ def _owe(session: Session, order: Order, payload: bytes, nodes: Sequence[NodeId]
         "issued_at": order.issued_at,
         "attempts": 0,
         "next_at": order.issued_at + FIRST_REPEAT_MS,
-        "confirmed_at": None,
     }
-    session.execute(insert(OwedOrder), [common | {"node": node} for node in nodes])
+    types = {column.name: column.type for column in OwedOrder.__table__.columns}  # type: ignore[attr-defined]
+    same = [literal(value, types[name]) for name, value in values.items()]
+    meant = Targets(order.areas, order.nodes).are_meant()
+    rows = sa_select(col(Node.id), *same).where(meant)
+    session.connection().execute(insert(OwedOrder).from_select(["node", *values], rows))

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, func, update
 from sqlmodel import Session, col, select
 
 from controller.services.context import Context
-from controller.tables import NodeState, Rendition
+from controller.tables import Node, NodeState, Rendition
 from devices.protocol.common import RenditionRef
 from loa.units import ByteCount, BytesPerSecond, Digest, DurationMs, InstantMs
 from scheduler.rules.spread import Need, StreamStart, spread, stream_ms
@@ -73,11 +73,13 @@ def stream_ended(session: Session, digest: Digest, at: InstantMs) -> None:
     session.execute(update(Rendition).where(col(Rendition.digest) == digest.hex()).values(streamed_at=at))
 
 
-def slowest_rate(session: Session, nodes: Collection[str] | None = None) -> float | None:
-    """The slowest link rate that a node reported, of all or of these; None where none did."""
-    rates = select(NodeState.node, NodeState.link_rate).where(col(NodeState.link_rate) > 0)
-    found = [rate for node, rate in session.exec(rates) if rate and (nodes is None or node in nodes)]
-    return float(min(found)) if found else None
+def slowest_rate(session: Session, meant: ColumnElement[bool] | None = None) -> float | None:
+    """The slowest link rate that a node reported, of all or of those that `meant` says; None where none did."""
+    query = select(func.min(NodeState.link_rate)).where(col(NodeState.link_rate) > 0)
+    if meant is not None:
+        query = query.join(Node, col(Node.id) == col(NodeState.node)).where(meant)
+    found = session.exec(query).one()
+    return None if found is None else float(found)
 
 
 def _announce(session: Session, starts: Collection[StreamStart]) -> None:
