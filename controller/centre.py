@@ -43,6 +43,7 @@ CONTROLLER = "loa"
 _LONGEST_PAUSE_S = 30.0
 """What is due is looked at this often at least, so that a wall clock that jumped is noticed."""
 _SHORTEST_PAUSE_MS = 50
+_JUMP_MS = 1000
 
 
 class Centre(CentreDesk):
@@ -138,10 +139,12 @@ class Centre(CentreDesk):
         self.keys = keyfiles.create_centre(folder, AreaPath(self.config.province), self.clock.now_ms(), self.entropy)
         self.province = self.keys.area
 
-    def _read_keys_again(self) -> None:
+    def _read_keys_again(self) -> bool:
         """What the roots signed meanwhile, a revocation above all, counts without a restart. The own key stays."""
-        fresh = keyfiles.load_centre(self.config.keys_folder)
-        self.keys = replace(fresh, controller=self.keys.controller)
+        fresh = replace(keyfiles.load_centre(self.config.keys_folder), controller=self.keys.controller)
+        changed = fresh != self.keys
+        self.keys = fresh
+        return changed
 
     async def _open_broker(self) -> Link:
         config = self.config
@@ -259,15 +262,28 @@ class Centre(CentreDesk):
             self.events.publish("air", broadcast, on=True)
         for broadcast in done.value.ended:
             self.events.publish("broadcast", broadcast, status="ended")
-        now, next_at = self.clock.now_ms(), done.value.next_at
-        pause_s = _LONGEST_PAUSE_S
+        await self._until_due(done.value.next_at)
+
+    async def _until_due(self, next_at: InstantMs | None) -> None:
+        """Until then; earlier where plans changed, the roots signed something, or the wall clock jumped."""
         if next_at is not None:
-            next_at = InstantMs(max(next_at, now + _SHORTEST_PAUSE_MS))
+            next_at = InstantMs(max(next_at, self.clock.now_ms() + _SHORTEST_PAUSE_MS))
             if self._due_clock is not None:
                 self._due_clock.set_next(next_at)
-            else:
-                pause_s = min(pause_s, (next_at - now) / 1000)
-        await self._due_waker.wait(self.clock, pause_s)
+        while True:
+            # A simulated clock does not jump, and looking every half minute for a year takes its time.
+            pause_s = _LONGEST_PAUSE_S if self._due_clock is not None else 3600.0
+            wall_ms, steady_s = self.clock.now_ms(), self.clock.monotonic_s()
+            if next_at is not None:
+                pause_s = min(pause_s, (next_at - wall_ms) / 1000)
+            if await self._due_waker.wait(self.clock, pause_s):
+                return
+            now = self.clock.now_ms()
+            jumped_ms = abs((now - wall_ms) - (self.clock.monotonic_s() - steady_s) * 1000)
+            if (next_at is not None and now >= next_at) or jumped_ms > _JUMP_MS:
+                return
+            if await self.aside(self._read_keys_again):
+                return
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

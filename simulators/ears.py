@@ -47,6 +47,9 @@ class OverheardSpeaker:
     def ready(self) -> bool:
         return self._inner.ready
 
+    async def lost(self) -> None:
+        await self._inner.lost()
+
     def play(self, clip: Clip, at_monotonic_s: float, events: PlaybackEvents) -> Playback:
         def started(monotonic_s: float) -> None:
             true_ms = self._clock.true_instant_ms(monotonic_s)

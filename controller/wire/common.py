@@ -68,8 +68,8 @@ class Waker:
     def wake(self) -> None:
         self._event.set()
 
-    async def wait(self, clock: Clock, seconds: float | None) -> None:
-        """Until woken, or until `seconds` have passed; None waits for being woken alone."""
+    async def wait(self, clock: Clock, seconds: float | None) -> bool:
+        """Until woken (True), or until `seconds` have passed (False); None waits for being woken alone."""
         if seconds is None:
             await self._event.wait()
         elif not self._event.is_set():
@@ -80,7 +80,9 @@ class Waker:
             finally:
                 timer.cancel()
                 woken.cancel()
+        was_woken = self._event.is_set()
         self._event.clear()
+        return was_woken
 
 
 async def keep_going(name: str, wire: WireContext, turn: Callable[[], Awaitable[None]]) -> None:

@@ -2,12 +2,10 @@
 
 from sqlmodel import Session, col, select
 
-from controller.services.nodes import is_silent
+from controller.services.nodes import SILENT_AFTER, is_silent
 from controller.tables import Node, NodeState
 from controller.wire.common import WireContext
 from devices.protocol.reports import Health, Presence, PresenceState
-
-_LOOK_EVERY_S = 1.0
 
 
 class Liveness:
@@ -40,12 +38,15 @@ class Liveness:
         self._wire.events.publish("node", node, hint=presence.state is PresenceState.ONLINE)
 
     async def turn(self) -> None:
-        await self._wire.clock.sleep(_LOOK_EVERY_S)
         now = self._wire.clock.now_ms()
         for node, at in self._health_at.items():
             if node not in self._silent and is_silent(at, now, self.interval_s):
                 self._silent.add(node)
                 self._wire.events.publish("node", node, state="silent")
+        oldest = min((at for node, at in self._health_at.items() if node not in self._silent), default=now)
+        # A node heard in the meantime only falls silent later than this.
+        due_s = (oldest - now) / 1000 + self.interval_s * SILENT_AFTER
+        await self._wire.clock.sleep(max(1.0, due_s + 0.001))
 
 
 def _health_instants(session: Session) -> dict[str, int]:

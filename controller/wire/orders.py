@@ -11,7 +11,7 @@ from devices.protocol.topics import AreaChannel, DownChannel, area_topic
 from loa.units import InstantMs
 
 MOST_A_TURN = 200
-_IDLE_S = 30.0
+_IDLE_S = 300.0
 
 
 class OrderDesk:

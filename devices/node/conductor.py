@@ -271,12 +271,12 @@ class Conductor:
                 instants += [self._time.local_s(InstantMs(end)) for end in ends if end is not None and end > now]
             if plan.expires_at is not None and plan.expires_at > now:
                 instants.append(self._time.local_s(plan.expires_at))
-        # Never for longer than this: the estimate of the controller's clock moves.
+        # Never for the whole of a long wait: the estimate of the controller's clock moves.
         soonest = min(instants, default=None)
         if soonest is None:
             return None
         local = self._clock.monotonic_s()
-        return min(max(soonest, local + 0.001), local + 30.0)
+        return min(max(soonest, local + 0.001), local + max(30.0, (soonest - local) / 2))
 
     # Asking
 

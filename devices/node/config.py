@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from devices.protocol.timekeeping import STEADY_WAIT_S
+
 
 @dataclass(frozen=True, kw_only=True)
 class NodeConfig:
@@ -12,3 +14,5 @@ class NodeConfig:
     journal_limit_bytes: int = 2 * 1024 * 1024
     health_interval_s: int | None = None
     """Instead of the settings' interval, for trials."""
+    time_wait_s: float = STEADY_WAIT_S
+    """Between two exchanges of clocks once the drift is known. Longer ones let the estimate wander with the weather."""

@@ -87,7 +87,7 @@ class Node:
         """Why the node cannot go on, where it cannot: it is silent then, and wants to be started anew."""
         self._broken = asyncio.Event()
         self._crew = Crew(self._failed)
-        self._time = NodeTime(clock)
+        self._time = NodeTime(clock, steady_wait_s=self._config.time_wait_s)
         self._store = RenditionStore(storage, self._config.audio_limit_bytes)
         pressing = PressingStorage(storage, self._store.give_way)
         self._records = Records(pressing, identity)
@@ -116,6 +116,7 @@ class Node:
             next_session=self._records.next_session,
             health=self._health,
             interval_s=self._health_interval,
+            lost_without_answer=lambda: self._records.area is None or self._records.authority.version == 0,
         )
         self._started_s = clock.monotonic_s()
         self._connect_parts()
@@ -189,7 +190,10 @@ class Node:
                 was_ready = self._speaker.ready
                 self._session.changed()
                 self._conductor.reconsider()
-            await self._clock.sleep(SPEAKER_RETRY_S)
+            if was_ready:
+                await self._speaker.lost()
+            else:
+                await self._clock.sleep(SPEAKER_RETRY_S)
 
     def _failed(self, error: BaseException) -> None:
         """Something that must not happen has happened: silence, and whoever runs the node starts it anew."""

@@ -101,6 +101,10 @@ class Speaker(Protocol):
 
     async def close(self) -> None: ...
 
+    async def lost(self) -> None:
+        """Returns when it cannot sound (any more); waits while it can."""
+        ...
+
     def play(self, clip: Clip, at_monotonic_s: float, events: PlaybackEvents) -> Playback:
         """Place the clip so that its first sample leaves at that instant of the clock given to the speaker.
 

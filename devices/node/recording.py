@@ -30,6 +30,7 @@ class RecordingSpeaker:
         self._clock = clock
         self._name = name
         self._open = False
+        self._closed = asyncio.Event()
         self._files: dict[str, _Recording] = {}
         self._current: _RecordedPlayback | None = None
 
@@ -40,11 +41,13 @@ class RecordingSpeaker:
             except OSError as error:
                 raise Fault("speaker_unavailable", reason=str(error)) from error
         self._open = True
+        self._closed.clear()
 
     async def close(self) -> None:
         if self._current is not None:
             self._current.stop()
         self._open = False
+        self._closed.set()
         for file in self._files.values():
             file.close()
         self._files.clear()
@@ -52,6 +55,10 @@ class RecordingSpeaker:
     @property
     def ready(self) -> bool:
         return self._open
+
+    async def lost(self) -> None:
+        if self._open:
+            await self._closed.wait()
 
     def play(self, clip: Clip, at_monotonic_s: float, events: PlaybackEvents) -> "_RecordedPlayback":
         if self._current is not None:

@@ -18,6 +18,7 @@ from loa.entropy import Entropy, fraction
 RECEIPT_WINDOW = 64
 """Receipts sent again at a time; the next ones follow the acknowledgement."""
 _RESEND_S, _LONGEST_RESEND_S = 5.0, 300.0
+_FIRST_UNANSWERED_S = 2.0
 _COALESCE_S = 0.5
 """Changes within this become one health report."""
 _EXCHANGE_BYTES = 450
@@ -49,12 +50,16 @@ class Session:
         next_session: Callable[[], int],
         health: Callable[[int], Health],
         interval_s: Callable[[], float],
+        lost_without_answer: Callable[[], bool],
     ) -> None:
+        """lost_without_answer: nothing can be believed or played before the centre has answered a health report."""
         self._identity, self._link, self._clock = voice.identity, voice.link, voice.clock
         self._time, self._entropy, self._ledger = voice.time, voice.entropy, voice.ledger
         self._next_session = next_session
         self._health_of = health
         self._interval_s = interval_s
+        self._lost_without_answer = lost_without_answer
+        self._unanswered_s = _FIRST_UNANSWERED_S
         self._health_alarm = Alarm(voice.clock, voice.crew, self.send_health, "health")
         self._time_alarm = Alarm(voice.clock, voice.crew, self.ask_time, "time")
         self._receipt_alarm = Alarm(voice.clock, voice.crew, self._resend, "receipts")
@@ -75,6 +80,7 @@ class Session:
         self._say(UpChannel.PRESENCE, self._presence(PresenceState.ONLINE), qos=1, retain=True)
         self._time.keeper.session_started()
         self._resend_s = _RESEND_S
+        self._unanswered_s = _FIRST_UNANSWERED_S
         self.ask_time()
         self.send_health()
         self._sent_up_to = 0
@@ -108,7 +114,11 @@ class Session:
         if not self._link.is_up:
             return
         self._say(UpChannel.HEALTH, self._health_of(self.number))
-        self._set_health(self._clock.monotonic_s() + self._interval_s())
+        wait_s = self._interval_s()
+        if self._lost_without_answer():  # the centre may not have been there to hear it
+            wait_s = min(wait_s, self._unanswered_s)
+            self._unanswered_s *= 2
+        self._set_health(self._clock.monotonic_s() + wait_s)
 
     def changed(self) -> None:
         """Something in the node's state is new: tell it soon, together with what else changes by then."""

@@ -44,6 +44,7 @@ class SoundCardSpeaker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watch: asyncio.Task[None] | None = None
         self._lock = threading.Lock()
+        self._lost = asyncio.Event()
         self._asked = 0
         self._asked_s: float | None = None
         self._zero_s: float | None = None
@@ -109,6 +110,11 @@ class SoundCardSpeaker:
     def ready(self) -> bool:
         return self._device is not None and self._requests >= _STEADY_REQUESTS and not self._silent_card
 
+    async def lost(self) -> None:
+        if self.ready:
+            self._lost.clear()
+            await self._lost.wait()
+
     @property
     def _silent_card(self) -> bool:
         """The card has stopped asking for samples: it is gone."""
@@ -120,6 +126,7 @@ class SoundCardSpeaker:
             current = self._current
             if self._device is not None and self._asked_s is not None and self._silent_card:
                 self._requests = 0
+                self._lost.set()
                 if current is not None:
                     current.fail("device_lost")
 

@@ -1,7 +1,7 @@
 """A box's sense of time: the controller's clock as estimated, on top of a local clock that only ever counts on."""
 
 from devices.protocol.media import TimeReply
-from devices.protocol.timekeeping import TimeKeeper
+from devices.protocol.timekeeping import STEADY_WAIT_S, TimeKeeper
 from loa.clock import Clock
 from loa.units import InstantMs
 
@@ -13,9 +13,9 @@ MOST_AWAY_MS = 400 * 86_400_000
 class NodeTime:
     """Instants of the controller and back. The wall clock of the box is looked at once, if it is trusted at all."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, steady_wait_s: float = STEADY_WAIT_S) -> None:
         self._clock = clock
-        self.keeper = TimeKeeper()
+        self.keeper = TimeKeeper(steady_wait_s=steady_wait_s)
         self.floor_ms = InstantMs(0)
         """The newest signed instant taken so far; never goes back."""
 

@@ -47,6 +47,8 @@ class _Bin:
     count: int
     round_trips: float
     """Sum over `count` exchanges."""
+    since: float
+    """Local instant of its first exchange."""
 
 
 class TimeKeeper:
@@ -133,7 +135,7 @@ class TimeKeeper:
         number = int(back_at // _BIN_MS)
         kept = self._bins.get(number)
         if kept is None:
-            self._bins[number] = _Bin(out_at, out, back_at, back, 1, out + back)
+            self._bins[number] = _Bin(out_at, out, back_at, back, 1, out + back, out_at)
             while len(self._bins) > _BINS:
                 self._bins.popitem(last=False)
             return
@@ -150,7 +152,7 @@ class TimeKeeper:
         bins = list(self._bins.values())
         outs = [(kept.out_at - local_ms, kept.out) for kept in bins]
         backs = [(kept.back_at - local_ms, kept.back) for kept in bins]
-        self._span = -outs[0][0]
+        self._span = local_ms - bins[0].since
         self._rate = self._likeliest_rate(bins, outs, backs)
         upper, lower = _lane(outs, backs, self._rate)
         self._base_at, self._base, self._lane = local_ms, (upper - lower) / 2, upper + lower

@@ -148,6 +148,7 @@ class VirtualSpeaker:
         self._node, self._clock, self._true = node, clock, true_clock
         self._note = note
         self._current: VirtualPlayback | None = None
+        self._gone = asyncio.Event()
         self.on = True
 
     async def open(self) -> None:
@@ -167,8 +168,12 @@ class VirtualSpeaker:
         self._current = playback
         return playback
 
+    async def lost(self) -> None:
+        await self._gone.wait()
+
     def silence(self, how: str) -> None:
         """Power or device gone: whatever sounded ends, and nobody is told."""
+        self._gone.set()
         if self._current is not None:
             self._current.end(how)
             self._current = None
