@@ -120,7 +120,7 @@ class NodeLine:
     last: str
 
 
-def live_table(words: DemoWords, lines: Sequence[NodeLine], head: str) -> RenderableType:
+def live_table(words: DemoWords, lines: Sequence[NodeLine], head: str) -> Group:
     """What each node does, a line each."""
     table = Table(box=None, padding=(0, 1), header_style="dim")
     for key in ("col_commune", "col_node", "col_place", "col_way", "col_now", "col_audio", "col_clock", "col_last"):

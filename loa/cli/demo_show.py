@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+from rich.console import Group
 from rich.live import Live
 
 from controller.services import broadcasts
@@ -25,6 +26,8 @@ _LEAST_LEAD_S = 45
 _KEPT_BROADCASTS = 3
 _BUS_BYTES_A_SECOND = 2_700
 _PAUSE_MS = 5_000
+_AHEAD = 12
+"""Broadcasts planned at a time: a week of them every few minutes would fill the station's bus with timetables."""
 _DIVISORS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
 """Of an hour, so that the minutes come again in the next one."""
 
@@ -38,10 +41,9 @@ async def run_show(
         prepared_recording(audio, None, screen) as recording,
         set_up(options, recording, screen, clock, entropy) as stage,
     ):
-        await _plan(stage, minutes, clock)
         screen.line("")
         screen.line(words("again", minutes=minutes))
-        show = _Show(stage, screen, clock, options.heard)
+        show = _Show(stage, screen, clock, heard=options.heard, minutes=minutes)
         with Live(
             console=screen.console, auto_refresh=False, transient=True, vertical_overflow="crop", screen=False
         ) as live:
@@ -67,7 +69,7 @@ async def _plan(stage: Stage, minutes: int, clock: Clock) -> None:
         title=stage.bulletin.title,
         area=PROVINCE,
         starts_on=start.strftime("%Y-%m-%dT%H:%M:%S"),
-        recurrence="FREQ=HOURLY;BYMINUTE=" + ",".join(str(one) for one in range(start.minute % every, 60, every)),
+        recurrence=f"FREQ=HOURLY;BYMINUTE={','.join(map(str, range(start.minute % every, 60, every)))};COUNT={_AHEAD}",
         rundown=[stage.bulletin.id],
     )
     await stage.centre.add_programme(form, account=ACCOUNT)
@@ -76,20 +78,23 @@ async def _plan(stage: Stage, minutes: int, clock: Clock) -> None:
 class _Show:
     """The live table, read anew each time."""
 
-    def __init__(self, stage: Stage, screen: Screen, clock: Clock, heard: Path) -> None:
-        self._stage, self._words, self._clock, self._heard = stage, screen.words, clock, heard
+    def __init__(self, stage: Stage, screen: Screen, clock: Clock, *, heard: Path, minutes: int) -> None:
+        self._stage, self._words, self._clock = stage, screen.words, clock
+        self._heard, self._minutes = heard, minutes
         self._swept: set[str] = set()
 
-    async def table(self) -> object:
+    async def table(self) -> Group:
         views = {view.id: view for view in await self._stage.centre.nodes()}
         now = self._clock.now_ms()
         near = await self._stage.centre.reading(
             lambda session: broadcasts.list_broadcasts(
-                session, since=InstantMs(now - 900_000), until=InstantMs(now + 3_600_000), limit=50
+                session, since=InstantMs(now - 900_000), until=InstantMs(now + 7_200_000), limit=50
             )
         )
         self._sweep([one for one in near if one.start_at + one.duration_ms < now])
         coming = [one for one in near if one.start_at > now and one.status == "planned"]
+        if not coming and not any(one.start_at + one.duration_ms > now for one in near):
+            await _plan(self._stage, self._minutes, self._clock)
         head = self._words("next", time=clock_text(coming[0].start_at)) if coming else self._words("none")
         return live_table(self._words, [self._line(plan, views.get(plan.node)) for plan in LOUDSPEAKERS], head)
 
