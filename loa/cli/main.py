@@ -70,7 +70,7 @@ def _app_of(name: str) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point. Exit codes: 0 done, 1 refused (change what was asked), 2 usage, 3 an operator must act, 4 a fault."""
+    """Entry point. Exit codes: 0 done, 1 refused (change what was asked), 2 usage, 3 an operator, 4 a fault."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help", "help"):
         sys.stdout.write(overview())

@@ -86,7 +86,8 @@ def test_the_start_waits_for_the_slowest_link_that_lacks_the_audio(world: World)
         health("ct-3", link_rate=100, renditions=(Digest(digest),)),
     ]
     world.run(lambda s: store_health(s, reports, world.clock.now_ms()))
-    assert issue(world, bulletins=[view.id]).start_at == world.clock.at + 18_000
+    # 15 s at the slowest rate, after the half second in which its listeners are told of the stream; a fifth more.
+    assert issue(world, bulletins=[view.id]).start_at == world.clock.at + 18_600
     world.clock.at += 91_000  # all silent now
     assert issue(world, bulletins=[view.id]).start_at == world.clock.at + 2_000
     assert view.renditions[0].length_bytes == ByteCount(60_000)
