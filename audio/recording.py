@@ -2,7 +2,7 @@
 
 import contextlib
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
@@ -34,7 +34,7 @@ class Sound(Protocol):
     bandwidth_hz: int
     """Half the rate at which it was recorded: there is nothing above."""
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Generator[Block]:
         """From the start, about a second at a time, always with the same number of channels."""
         ...
 
@@ -48,7 +48,7 @@ class HeldSound:
         self.frames_hint = len(self._samples)
         self.bandwidth_hz = RATE // 2
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Generator[Block]:
         for at in range(0, len(self._samples), RATE):
             yield self._samples[None, at : at + RATE].astype(np.float32) / np.float32(32768)
 
@@ -90,7 +90,7 @@ class RecordingFile:
         self.bandwidth_hz = RATE // 2 if self.codec.startswith("aac") else (self.rate or RATE) // 2
         self.frames_hint = (self.declared_ms or 0) * RATE // 1000
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Generator[Block]:
         """As in Sound. Stops with Refused(duration_limit) as soon as more has been decoded than is allowed."""
         self.damage = Damage()
         frames = 0

@@ -1,6 +1,7 @@
-"""One rendition out of a sound: mixed, trimmed, levelled, encoded; measured as a node will decode it, and done again
-until it is right."""
+"""One rendition out of a sound: mixed, trimmed, limited, encoded; measured as a node will decode it, and levelled by
+the gain in its header."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -8,10 +9,10 @@ from typing import Literal
 import numpy as np
 
 from audio.decode import RATE, HeldBytes, Pcm, open_clip
-from audio.encode import OpusWriter
-from audio.level import SILENCE_LUFS, Level, Limiter, LoudnessMeter, Mono
+from audio.encode import OpusWriter, with_output_gain
+from audio.level import SILENCE_LUFS, WINDOW, Level, Limiter, LoudnessMeter, Mono, PeakMeter
 from audio.recording import Sound
-from audio.survey import WINDOW, Survey
+from audio.survey import Survey
 from loa.errors import Fault
 from loa.units import DbTp, DurationMs, Lufs
 
@@ -19,17 +20,19 @@ TARGET_LUFS = -16.0
 TOLERANCE_LU = 1.0
 CEILING_DBTP = -1.0
 _AIM_LU = 0.9
-_AIM_DBTP = -1.01
-_LIMITER_DB = -2.5
+_AIM_DBTP = -1.2
+"""Lower than the ceiling: meters of true peaks differ by a tenth or two."""
+_PEAK_GOAL_DBTP = -1.5
+_MOST_CREST_OUT_DB = _AIM_DBTP - (TARGET_LUFS - _AIM_LU)
+_MOST_TRIM_DB = 3.0
+_LIMITER_DB = -3.5
 _PEAK_LEVEL_DB = -2.0
 _LEAST_LOUDNESS_FRAMES = 3 * RATE
 _SHORT_FRAMES = 10 * RATE
 _BURST_CREST_DB = 20.0
 _BURST_TOWERS_DB = 6.0
 _MOST_CREST_DB = 30.0
-_PEAK_SLACK_DB = 3.0
-_ROUNDS = 6
-_LAST_ROUNDS = 9
+_ROUNDS = 5
 
 LevelledBy = Literal["loudness", "peak"]
 
@@ -68,12 +71,23 @@ class _Setting:
 
 
 @dataclass(frozen=True)
+class _Attempt:
+    data: bytes
+    level: Level
+    """As decoded without any gain of the header's."""
+    trim_db: float
+    """The gain to put into the header."""
+    miss: float
+    """How far off it then still is; 0 is good."""
+
+
+@dataclass(frozen=True)
 class _Result:
     """What a node will decode."""
 
     level: Level
     window_peaks_db: Mono
-    """Sample peaks of the body, a window of 10 ms each."""
+    """Peaks of the body, a window of 10 ms each."""
 
 
 Step = Callable[[str, float], None]
@@ -81,31 +95,33 @@ Step = Callable[[str, float], None]
 
 
 def render(sound: Sound, plan: Survey, around: Surroundings, step: Step) -> RenditionFile:
-    """Encode, measure what comes out, adjust, again; most often once or twice. Raises what reading raises."""
+    """Encode, measure what comes out, and set the header's gain by it; most often once is enough.
+
+    Raises what reading raises.
+    """
     by = _levelled_by(plan)
     setting = _first_setting(plan, by)
-    best: tuple[float, bytes, Level] | None = None
-    for number in range(_LAST_ROUNDS):
+    best: _Attempt | None = None
+    for _ in range(_ROUNDS):
         data, frames = _encode(sound, plan, around, setting, step)
         result = _decoded(data, frames, len(around.before.data) // 2, len(setting.dips_db), step)
-        miss = _miss(result.level, by)
-        if best is None or miss < best[0]:
-            best = (miss, data, result.level)
-        if miss == 0 or (number + 1 >= _ROUNDS and best[2].peak_dbtp <= CEILING_DBTP):
+        attempt = _attempt(data, result.level, by)
+        if best is None or attempt.miss < best.miss:
+            best = attempt
+        if best.miss == 0:
             break
-        # Past the usual rounds only the peak matters: quieter is better than distorted.
-        setting = _adjusted(setting, result, by if number + 1 < _ROUNDS else "peak")
+        setting = _adjusted(setting, result)
     assert best is not None
-    _, data, level = best
-    if by == "loudness" and abs(level.loudness_lufs - TARGET_LUFS) > TOLERANCE_LU:
+    loudness = Lufs(max(SILENCE_LUFS, best.level.loudness_lufs + best.trim_db))
+    if by == "loudness" and abs(loudness - TARGET_LUFS) > TOLERANCE_LU:
         by = "peak"
     before, after = _samples(around.before), _samples(around.after)
     body = plan.end - plan.start
     return RenditionFile(
-        data=data,
+        data=with_output_gain(best.data, best.trim_db),
         duration_ms=DurationMs((len(before) + body + len(after)) * 1000 // RATE),
-        loudness_lufs=level.loudness_lufs,
-        peak_dbtp=level.peak_dbtp,
+        loudness_lufs=loudness,
+        peak_dbtp=DbTp(best.level.peak_dbtp + best.trim_db),
         levelled_by=by,
         body_start_ms=DurationMs(len(before) * 1000 // RATE),
         body_ms=DurationMs(body * 1000 // RATE),
@@ -130,90 +146,83 @@ def _first_setting(plan: Survey, by: LevelledBy) -> _Setting:
     return _Setting(TARGET_LUFS - plan.loudness_lufs + taken, _LIMITER_DB, no_dips, _AIM_DBTP - 0.4)
 
 
-def _miss(level: Level, by: LevelledBy) -> float:
-    """How far off; 0 is good. A peak too high weighs more than any loudness."""
-    over = max(0.0, level.peak_dbtp - _AIM_DBTP) * 100
+def _attempt(data: bytes, level: Level, by: LevelledBy) -> _Attempt:
+    """The gain that puts a decoded file where it belongs, as far as its peaks allow, and what is then still missing."""
     if by == "peak":
-        return over + max(0.0, _AIM_DBTP - _PEAK_SLACK_DB - level.peak_dbtp)
-    return over + max(0.0, abs(level.loudness_lufs - TARGET_LUFS) - _AIM_LU)
+        return _Attempt(data, level, _PEAK_GOAL_DBTP - level.peak_dbtp, 0.0)
+    louder = TARGET_LUFS - level.loudness_lufs
+    trim = min(louder, _AIM_DBTP - level.peak_dbtp)
+    miss = max(0.0, louder - trim - _AIM_LU) + max(0.0, abs(trim) - _MOST_TRIM_DB)
+    return _Attempt(data, level, trim, miss)
 
 
-def _adjusted(setting: _Setting, result: _Result, by: LevelledBy) -> _Setting:
-    over = result.level.peak_dbtp - _AIM_DBTP
-    if by == "peak":
-        return replace(setting, gain_db=setting.gain_db - over - 0.3)
-    # A limiter eats a part of what is added: ask for a little more.
+def _adjusted(setting: _Setting, result: _Result) -> _Setting:
     louder = TARGET_LUFS - result.level.loudness_lufs
-    gain_db = setting.gain_db
     if abs(louder) > _AIM_LU:
-        # Left alone where it is good enough: each change moves the codec's overshoots elsewhere.
-        gain_db += louder * (1.4 if louder > 0 else 1.0)
-    if over <= 0:
-        return replace(setting, gain_db=gain_db)
-    highest = float(result.window_peaks_db.max())
-    goal = min(setting.peak_goal_db - 0.3, highest - over - 0.4)
+        # A limiter eats a part of what is added: ask for a little more.
+        return replace(setting, gain_db=setting.gain_db + louder * (1.4 if louder > 0 else 1.0))
+    # Loud enough, with peaks too high above it: dips where the codec overshoots.
+    goal = min(setting.peak_goal_db - 0.3, result.level.loudness_lufs + _MOST_CREST_OUT_DB - 0.4)
     excess = np.maximum(result.window_peaks_db - np.float32(goal), 0)
     excess[excess > 0] += np.float32(0.5)
     wide = np.maximum(excess, np.maximum(np.append(excess[1:], 0), np.append(0, excess[:-1])))
-    return replace(setting, gain_db=gain_db, dips_db=(setting.dips_db - wide).astype(np.float32), peak_goal_db=goal)
+    return replace(setting, dips_db=(setting.dips_db - wide).astype(np.float32), peak_goal_db=goal)
 
 
 def _encode(sound: Sound, plan: Survey, around: Surroundings, setting: _Setting, step: Step) -> tuple[bytes, int]:
-    writer = OpusWriter(sound.bandwidth_hz)
-    writer.write(_samples(around.before))
     limiter = Limiter(setting.limiter_db)
     gain = np.float32(10 ** (setting.gain_db / 20))
     at, written, body = 0, 0, plan.end - plan.start
+    with contextlib.closing(sound.blocks()) as blocks, OpusWriter(sound.bandwidth_hz) as writer:
 
-    def put(pieces: list[Mono]) -> None:
-        nonlocal written
-        for piece in pieces:
-            part = piece[: body - written]
-            writer.write(part * _dip(setting.dips_db, written, len(part)))
-            written += len(part)
+        def put(pieces: list[Mono]) -> None:
+            nonlocal written
+            for piece in pieces:
+                part = piece[: body - written]
+                writer.write(_dipped(part, setting.dips_db, written))
+                written += len(part)
 
-    for block in sound.blocks():
-        begin, at = at, at + block.shape[1]
-        if at <= plan.start:
-            continue
-        part = plan.mono(block)[max(0, plan.start - begin) : max(0, plan.end - begin)]
-        put(limiter.feed(part * gain))
-        step("encoding", written / body)
-        if at >= plan.end:
-            break
-    put(limiter.feed(None))
-    writer.write(np.zeros(body - written, np.float32))
-    writer.write(_samples(around.after))
-    return writer.finish(), writer.frames
+        writer.write(_samples(around.before))
+        for block in blocks:
+            begin, at = at, at + block.shape[1]
+            if at <= plan.start:
+                continue
+            part = plan.mono(block)[max(0, plan.start - begin) : max(0, plan.end - begin)]
+            put(limiter.feed(part * gain))
+            step("encoding", written / body)
+            if at >= plan.end:
+                break
+        put(limiter.feed(None))
+        writer.write(np.zeros(body - written, np.float32))
+        writer.write(_samples(around.after))
+        return writer.finish(), writer.frames
 
 
-def _dip(dips_db: Mono, at: int, length: int) -> Mono:
-    """Linear gain of frames from `at` on, a straight line between the middles of windows."""
-    if not dips_db.any():
-        return np.ones(1, np.float32)
-    place = (np.arange(at, at + length) - WINDOW / 2) / WINDOW
-    first, last = max(0, int(place[0]) - 1), int(place[-1]) + 3
+def _dipped(part: Mono, dips_db: Mono, at: int) -> Mono:
+    """A part from frame `at` on, with its dips: gain goes in a straight line between the middles of windows."""
+    first, last = max(0, at // WINDOW - 1), (at + len(part)) // WINDOW + 2
     near = dips_db[first:last]
-    return (10 ** (np.interp(place, np.arange(first, first + len(near)), near) / 20)).astype(np.float32)
+    if not near.any():
+        return part
+    place = (np.arange(at, at + len(part)) - WINDOW / 2) / WINDOW
+    gain_db = np.interp(place, np.arange(first, first + len(near)), near)
+    return np.asarray(part * 10 ** (gain_db / 20), np.float32)
 
 
 def _decoded(data: bytes, frames: int, body_at: int, windows: int, step: Step) -> _Result:
     # At half gain, so that what goes over full scale is seen as it is and not clipped.
     clip = open_clip([HeldBytes(data)], gain=0.5)
-    meter = LoudnessMeter()
-    peaks = np.zeros(windows, np.float32)
-    at = -body_at
+    loudness, peaks = LoudnessMeter(), PeakMeter(-body_at % WINDOW)
     while part := clip.read(RATE):
-        samples = np.frombuffer(part, "<i2").astype(np.float32) / np.float32(16384)
-        meter.feed(samples)
-        place = np.arange(at, at + len(samples)) // WINDOW
-        inside = (place >= 0) & (place < windows)
-        np.maximum.at(peaks, place[inside], np.abs(samples[inside]))
-        at += len(samples)
+        samples = np.frombuffer(part, "<i2").astype(np.float32) * np.float32(1 / 16384)
+        loudness.feed(samples)
+        peaks.feed(samples)
         step("checking", clip.position_frames / frames)
     if clip.position_frames != frames:
         raise Fault("decode_failed", why=f"encoded {frames} frames, decoded {clip.position_frames}")
-    return _Result(meter.level(), (20 * np.log10(np.maximum(peaks, 1e-6))).astype(np.float32))
+    heights = peaks.windows_db()
+    first = -(-body_at // WINDOW)
+    return _Result(Level(loudness.loudness(), DbTp(float(heights.max()))), heights[first : first + windows])
 
 
 def _samples(pcm: Pcm) -> Mono:

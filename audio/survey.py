@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio.decode import RATE
-from audio.level import SILENCE_LUFS, LoudnessMeter, Mono
+from audio.level import SILENCE_LUFS, WINDOW, LoudnessMeter, Mono
 from audio.recording import Block, Sound
 from loa.errors import Refused
 from loa.units import Lufs
 
-WINDOW = RATE // 100
 TRIM_DB = -50.0
 _TRIM_BELOW_PEAK_DB = -30.0
 _SILENT_DB = -75.0
@@ -78,7 +77,7 @@ class _Reading:
         self._lows: list[NDArray[np.float32]] = []
         self._highs: list[NDArray[np.float32]] = []
         self._rest = np.zeros(0, np.float32)
-        self._meter = LoudnessMeter(true_peak=False)
+        self._meter = LoudnessMeter()
 
     def read(self, sound: Sound, tick: Tick) -> None:
         for block in sound.blocks():
@@ -122,7 +121,7 @@ class _Reading:
         return np.asarray(weights, np.float32)
 
     def _loudness(self) -> Lufs:
-        measured = self._meter.level().loudness_lufs
+        measured = self._meter.loudness()
         return measured if measured <= SILENCE_LUFS else Lufs(measured - self._boost_db)
 
     def result(self) -> Survey:
