@@ -57,6 +57,7 @@ def hum(length_ms: DurationMs, seed: int) -> _Wave:
         parts += [part, np.zeros(int(pause * RATE))]
         done += len(part) + int(pause * RATE)
     sound = np.concatenate(parts)[:total]
+    sound += _ROOM * random.standard_normal(total)
     fade = min(total, RATE // 50)
     sound[-fade:] *= np.linspace(1.0, 0.0, fade)
     return np.asarray(sound * (0.7 / max(1e-9, float(np.abs(sound).max()))), dtype=np.float64)
@@ -69,6 +70,8 @@ def _chime() -> _Wave:
     return np.asarray(0.5 * np.concatenate(notes), dtype=np.float64)
 
 
+_ROOM = 0.04
+"""The hiss of a room, without which no recording is."""
 _NOTES = (784.0, 659.3, 523.3)
 
 

@@ -25,7 +25,8 @@ VIETNAM = timezone(timedelta(hours=7))
 _LOOK_S = 0.1
 _BUS_BYTES_A_SECOND = 2_700.0
 """What is left of 38,400 baud for audio, with room for repairs."""
-_PLAN_LEAD_S = 20.0
+_PLAN_LEAD_S = 14.0
+_LEAST_LEAD_S = 30.0
 _CUT_BEFORE_S = 3.0
 _SETTLE_S = 6.0
 _RECONNECT_S = 30.0
@@ -74,7 +75,7 @@ class Story:
     async def _plan(self) -> BroadcastView:
         """Put the recording in the timetable, as soon as its audio can be everywhere."""
         length = sum(one.length_bytes for one in self._bulletin.renditions)
-        lead_s = _PLAN_LEAD_S + length / _BUS_BYTES_A_SECOND
+        lead_s = max(_LEAST_LEAD_S, _PLAN_LEAD_S + length / _BUS_BYTES_A_SECOND)
         start = -(-(self._clock.now_ms() + round(lead_s * 1000)) // 1000) * 1000
         with self._screen.step("plan") as step:
             form = ProgrammeForm(
