@@ -38,6 +38,7 @@ def write_announcement(path: Path, *, seconds: float | None = None, seed: int = 
     if seconds is None and (espeak := shutil.which("espeak-ng")) is not None:
         command = [espeak, "-v", "vi", "-s", "145", "-w", str(path), TEXT]
         if subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 0 and path.exists():
+            _as_in_a_studio(path, seed)
             return "espeak-ng"
     _write(path, hum(DurationMs(round(1000 * (18.0 if seconds is None else seconds))), seed))
     return "hummed"
@@ -61,6 +62,18 @@ def hum(length_ms: DurationMs, seed: int) -> _Wave:
     fade = min(total, RATE // 50)
     sound[-fade:] *= np.linspace(1.0, 0.0, fade)
     return np.asarray(sound * (0.7 / max(1e-9, float(np.abs(sound).max()))), dtype=np.float64)
+
+
+def _as_in_a_studio(path: Path, seed: int) -> None:
+    """Round off the peaks of a bare synthetic voice and give it a room, as a microphone and its amplifier do."""
+    with wave.open(str(path), "rb") as file:
+        form, data = file.getparams(), file.readframes(file.getnframes())
+    voice = np.frombuffer(data, "<i2") / 32768
+    rounded = 0.6 * np.tanh(2.5 * voice)
+    rounded += 0.002 * np.random.default_rng(seed).standard_normal(len(voice))
+    with wave.open(str(path), "wb") as file:
+        file.setparams(form)
+        file.writeframes((rounded * 32767).astype("<i2").tobytes())
 
 
 def _chime() -> _Wave:
