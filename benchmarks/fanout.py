@@ -72,6 +72,7 @@ def _rounds(served: Served, crowd: Crowd, made: Made, rounds: int) -> tuple[list
         bare_s.append(crowd.await_count(_ORDERS, each) - began)
         time.sleep(0.3)
         each += 1
+        served.is_well()
         began = time.monotonic()
         served.ask("POST", "/api/v1/broadcasts", {"bulletins": [made.bulletin], "target_areas": [PROVINCE]})
         ours_s.append(crowd.await_count(_ORDERS, each) - began)

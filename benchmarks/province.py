@@ -190,14 +190,16 @@ class Served:
             time.sleep(0.01)
         self._http = http.client.HTTPConnection(said[1], int(said[2]), timeout=60)
         body = {"account": "admin", "password": self._made.password, "token_name": "bench"}
-        self._well()
+        self.is_well()
         self.started_in_s = time.monotonic() - began
         self._token = self.ask("POST", "/api/v1/session", body)["token"]
-        while not self._well():
+        while not self.is_well():
             time.sleep(0.02)
 
-    def _well(self) -> bool:
+    def is_well(self) -> bool:
+        """Asked over a fresh connection, which is kept: the server closes one that was idle for 5 s."""
         assert self._http is not None
+        self._http.close()
         self._http.request("GET", "/healthz")
         reply = self._http.getresponse()
         reply.read()
