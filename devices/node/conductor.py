@@ -43,9 +43,18 @@ class Conductor:
 
     def set_timetable(self, plans: Iterable[Plan]) -> None:
         """All coming broadcasts of all timetables that hold here, in place of what was before."""
-        fresh = {plan.id: plan for plan in plans if not self._done(plan.id) and plan.id not in self._airings}
+        wanted = {plan.id: plan for plan in plans}
+        self._take_out(lambda plan: plan.scheduled and plan.id not in wanted)
+        fresh = {one: plan for one, plan in wanted.items() if not self._done(one) and one not in self._airings}
         self._coming = sorted(fresh.values(), key=lambda plan: (plan.start_at, plan.id))
         self.audio_changed()
+
+    def _take_out(self, is_gone: Callable[[Plan], bool]) -> None:
+        """What a timetable planned and has not begun is forgotten, not ended: a later timetable may plan it again."""
+        self._coming = [plan for plan in self._coming if not is_gone(plan)]
+        for plan in [airing.plan for airing in self._airings.values()]:
+            if plan.scheduled and not self._done(plan.id) and is_gone(plan):
+                self._left(plan.id)
 
     def add(self, plan: Plan) -> None:
         """An accepted order. An emergency is given the air before anything is written down."""
@@ -92,7 +101,8 @@ class Conductor:
 
     def cancel_all(self, is_withdrawn: Callable[[Plan], bool], cause: ReceiptCause) -> None:
         """End whatever no longer has leave to sound."""
-        for plan in [*self._coming, *(airing.plan for airing in self._airings.values())]:
+        self._take_out(is_withdrawn)
+        for plan in [airing.plan for airing in self._airings.values()]:
             if is_withdrawn(plan):
                 self.cancel(plan.id, cause)
 

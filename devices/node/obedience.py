@@ -213,12 +213,21 @@ class Obedience:
             case OrderAction.STOP:
                 self._stop(order, kept)
             case OrderAction.VOLUME:
-                assert order.volume is not None
-                self._records.set_volume(order.volume)
-                self._records.remember_order(order, payload)
-                self._notes.note(ReceiptEvent.SET, order.id)
+                self._set_volume(order, payload)
         self._raise_floor(order.issued_at)
         self.changed()
+
+    def _set_volume(self, order: Order, payload: bytes) -> None:
+        assert order.volume is not None
+        is_newest = order.issued_at >= self._records.volume_set_at
+        if is_newest:
+            # Never past the trusted time: one wrong instant must not shut out the orders that follow.
+            self._records.set_volume(order.volume, InstantMs(min(order.issued_at, self._standing().latest_ms or 0)))
+        self._records.remember_order(order, payload)
+        if is_newest:
+            self._notes.note(ReceiptEvent.SET, order.id)
+        else:
+            self._notes.note(ReceiptEvent.SKIPPED, order.id, cause=ReceiptCause.WITHDRAWN)
 
     def plan(self, order: Order, basis: tuple[bytes, ...]) -> Plan:
         if order.action is OrderAction.TEST_TONE:
@@ -299,7 +308,9 @@ class Obedience:
         records = self._records
         # A wrong battery clock must not shut out the document that lets the controller's own clock in.
         now = self._time.now() if self._time.confirmed else None
-        records.set_authority(accept_trust(payload, records.authority, now, floor_ms=records.floor_ms))
+        records.set_authority(
+            accept_trust(payload, records.authority, now, floor_ms=records.floor_ms, here=records.area)
+        )
         self._conductor.cancel_all(lambda plan: records.authority.is_revoked(*plan.basis), ReceiptCause.REVOKED)
         self.refresh_timetable()
         self.changed()
@@ -331,6 +342,7 @@ class Obedience:
             epoch=self._ledger.epoch,
             authority=self._records.authority,
             now_ms=self._time.now(),
+            area=self._records.area,
             newest_ms=self._ledger.newest_statement,
         )
         again = self._ledger.acknowledge(statement.number, statement.issued_at, self._time.best_guess())
@@ -342,6 +354,8 @@ class Obedience:
             node=self._identity.node,
             outstanding=self._time.keeper.outstanding(self._time.local_ms),
             authority=self._records.authority,
+            area=self._records.area,
+            floor_ms=self._records.floor_ms,
         )
         was_confirmed = self._time.confirmed
         if not self._time.take(reply):

@@ -51,13 +51,16 @@ class Records:
         self.stops: dict[Id16, Order] = {}
         """STOP orders by the broadcast that they end, kept until they expire: it may come later."""
         self.volume = Percent(100)
+        self.volume_set_at = InstantMs(0)
+        """When the order that set it was issued."""
         self.session = 0
         self.floor_ms = InstantMs(0)
         self._floor_written = InstantMs(0)
 
     def recover(self) -> None:
         self.session = self._number("session", 0)
-        self.volume = Percent(min(100, self._number("volume", 100)))
+        volume, set_at = self._numbers("volume", 100, 0)
+        self.volume, self.volume_set_at = Percent(min(100, volume)), InstantMs(set_at)
         self.floor_ms = self._floor_written = InstantMs(self._number("floor", 0))
         self.seen = SeenOrders.from_bytes(self._storage.read("seen") or b"")
         trust = self._storage.read("trust")
@@ -107,11 +110,15 @@ class Records:
 
     def _number(self, name: str, otherwise: int) -> int:
         """With a checksum: a floor that a worn card made a year too late would shut out everything."""
-        bodies, _ = unframed(self._storage.read(name) or b"")
-        return int.from_bytes(bodies[0], "big") if bodies else otherwise
+        return self._numbers(name, otherwise)[0]
 
-    def _set_number(self, name: str, value: int) -> None:
-        self._storage.write(name, framed(value.to_bytes(8, "big")))
+    def _numbers(self, name: str, *otherwise: int) -> list[int]:
+        bodies, _ = unframed(self._storage.read(name) or b"")
+        found = [int.from_bytes(body, "big") for body in bodies[: len(otherwise)]]
+        return [*found, *otherwise[len(found) :]]
+
+    def _set_number(self, name: str, *values: int) -> None:
+        self._storage.write(name, b"".join(framed(value.to_bytes(8, "big")) for value in values))
 
     # Changes
 
@@ -129,9 +136,9 @@ class Records:
                 self._set_number("floor", self.floor_ms)
             self._floor_written = self.floor_ms
 
-    def set_volume(self, volume: Percent) -> None:
-        self._set_number("volume", volume)
-        self.volume = volume
+    def set_volume(self, volume: Percent, issued_at: InstantMs) -> None:
+        self._set_number("volume", volume, issued_at)
+        self.volume, self.volume_set_at = volume, issued_at
 
     def set_authority(self, authority: Authority) -> None:
         self._storage.write("trust", authority.kept())

@@ -188,15 +188,20 @@ def accept_trust(
     *,
     retained: bool = True,  # noqa: ARG001  state documents are retained on purpose: both ways count alike
     floor_ms: InstantMs = NO_FLOOR,
+    here: AreaPath | None = None,
 ) -> Authority:
     """The authority after this trust document.
 
     `now_ms` is the trusted time; where it is None the document's own instant serves, but not one below the floor.
-    Raises WireRefusal: malformed, rollback, untrusted_key (too few roots, or an issuer not appointed),
-    bad_signature, expired, revoked, mandate_exceeded (an issuer without the power to renew); Repeat for
-    the very document that is held.
+    `here`: where the node is placed. Raises WireRefusal: malformed, rollback, untrusted_key (too few roots, or an
+    issuer not appointed), bad_signature, expired, revoked, mandate_exceeded (an issuer without the power to renew),
+    wrong_target (a document of elsewhere, which would put those who serve here out of office); Repeat for the very
+    document that is held.
     """
-    return _accepted(payload, authority, now_ms, floor_ms=floor_ms)
+    after = _accepted(payload, authority, now_ms, floor_ms=floor_ms)
+    if here is not None and after.area is not None and not after.area.covers(here):
+        raise WireRefusal(RefusalReason.WRONG_TARGET, f"the trust document of {after.area}, and this is {here}")
+    return after
 
 
 def _accepted(

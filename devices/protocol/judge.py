@@ -250,11 +250,13 @@ def judge_time_reply(
     outstanding: Collection[bytes],
     authority: Authority,
     area: AreaPath | None = None,
+    floor_ms: InstantMs = NO_FLOOR,
 ) -> TimeReply:
     """The controller's clock, fresh because it answers one of the `outstanding` nonces.
 
     Needs no trusted time: the mandate must be in date at the reply's own instant, which the roots' appointment
-    bounds. Raises WireRefusal: malformed, untrusted_key, bad_signature, wrong_target, replay, and the mandate's.
+    bounds, and at the floor: a key whose time is past does not turn the clock back to it. Raises WireRefusal:
+    malformed, untrusted_key, bad_signature, wrong_target, replay, and the mandate's.
     """
     sealed = open_sealed(payload, max_bytes=MAX_CTL_BYTES)
     reply = sealed.message
@@ -265,7 +267,7 @@ def judge_time_reply(
         raise WireRefusal(RefusalReason.WRONG_TARGET, "a time reply to another node")
     if reply.nonce not in outstanding:
         raise WireRefusal(RefusalReason.REPLAY, "no such nonce is outstanding")
-    authority.in_force(signer, power=Power.SERVICE, area=area, now_ms=reply.replied_at)
+    authority.in_force(signer, power=Power.SERVICE, area=area, now_ms=InstantMs(max(reply.replied_at, floor_ms)))
     return reply
 
 

@@ -127,6 +127,8 @@ class CentreDesk:
     health: Health | None = None
     presences: list[Presence] = field(default_factory=list)
     wants: list[Want] = field(default_factory=list)
+    asked: TimeRequest | None = None
+    """The newest question about the time."""
 
     def link_up(self) -> None: ...
 
@@ -151,6 +153,7 @@ class CentreDesk:
                 if self.serves:
                     self._serve(report)
             case TimeRequest():
+                self.asked = report
                 if self.tells_time:
                     self._tell_time(report)
 
@@ -288,7 +291,7 @@ class Rig:
             area_topic(area, AreaChannel.SETTINGS), seal(Settings(**values), CONTROLLER), retain=True
         )
 
-    def timetable(self, *entries: Entry, area: AreaPath = COMMUNE) -> None:
+    def timetable(self, *entries: Entry, area: AreaPath = COMMUNE, key: SigningKey = CONTROLLER) -> None:
         document = Timetable(
             area=area,
             version=self.version(),
@@ -296,7 +299,7 @@ class Rig:
             covers_until=InstantMs(self.clock.now_ms() + 7 * 86_400_000),
             entries=tuple(entries),
         )
-        self.desk.link.publish(area_topic(area, AreaChannel.TIMETABLE), seal(document, CONTROLLER), retain=True)
+        self.desk.link.publish(area_topic(area, AreaChannel.TIMETABLE), seal(document, key), retain=True)
 
     def entry(self, name: str, in_ms: int, *sounds: Recording, **changes: Any) -> Entry:
         self.stock(sounds)

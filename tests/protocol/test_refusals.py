@@ -286,14 +286,20 @@ def test_acknowledgements() -> None:
 
 
 def test_time_replies() -> None:
-    def judging(at: int = NOW, key: SigningKey = CONTROLLER, node: str = NODE, nonce: bytes = bytes(16)) -> TimeReply:
+    def judging(
+        at: int = NOW, key: SigningKey = CONTROLLER, node: str = NODE, nonce: bytes = bytes(16), floor: int = 0
+    ) -> TimeReply:
         instant = InstantMs(at)
         reply = TimeReply(
             node=node_id(node), nonce=nonce, sent_at=5, received_at=instant, replied_at=InstantMs(instant + 1)
         )
-        return judge_time_reply(seal(reply, key), node=NODE, outstanding={bytes(16)}, authority=world.USUAL)
+        return judge_time_reply(
+            seal(reply, key), node=NODE, outstanding={bytes(16)}, authority=world.USUAL, floor_ms=InstantMs(floor)
+        )
 
     assert judging().sent_at == 5
+    # A key whose mandate ended before what is known to have been signed does not turn the clock back to it.
+    refused(RefusalReason.EXPIRED, lambda: judging(floor=NOW + 8 * DAY))
     refused(RefusalReason.REPLAY, lambda: judging(nonce=b"\1" * 16))
     refused(RefusalReason.WRONG_TARGET, lambda: judging(node="another"))
     refused(RefusalReason.MANDATE_EXCEEDED, lambda: judging(key=PERSON))

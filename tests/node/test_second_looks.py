@@ -1,0 +1,139 @@
+"""Messages that are genuine, and come late, from elsewhere, or after what they were about has changed."""
+
+import pytest
+
+from devices.node.memory import MemoryStorage
+from devices.protocol.envelope import seal
+from devices.protocol.media import TimeReply
+from devices.protocol.orders import Order, OrderAction
+from devices.protocol.refusal import RefusalReason
+from devices.protocol.renewal import trust_document
+from devices.protocol.reports import ReceiptCause, ReceiptEvent
+from devices.protocol.topics import DownChannel
+from devices.protocol.trust import Power, Revocation
+from loa.names import AreaPath
+from loa.units import InstantMs, Percent
+from tests.node.rig import Rig, an_id, recording
+from tests.protocol.world import appointment, by_roots, id_of, key_of
+
+E, C, R = ReceiptEvent, ReceiptCause, RefusalReason
+SECOND = key_of("second controller")
+
+
+async def test_another_key_takes_a_revoked_ones_broadcasts_over(rig: Rig) -> None:
+    """The revoked key's timetable is gone at once; the same broadcasts, signed by the next key, are played."""
+    await rig.up(MemoryStorage())
+    later = rig.entry("later", 60_000, recording())
+    rig.timetable(later)
+    await rig.clock.advance(2)
+    rig.centre.revocations.append(
+        by_roots(Revocation(ids=(id_of("appointment of controller")[:8],), at=rig.clock.now_ms()))
+    )
+    rig.centre.appointments.append(by_roots(appointment("second controller", SECOND)))
+    rig.say(DownChannel.CTL, rig.centre.document(version=rig.version(), now_ms=rig.clock.now_ms(), key=SECOND))
+    await rig.clock.advance(1)
+    assert rig.node.status().coming == 0
+    rig.timetable(later, key=SECOND)
+    await rig.clock.advance(90)
+    assert len(rig.heard("later"))
+    assert rig.desk.events(an_id("later"))[-1] is E.FINISHED
+
+
+@pytest.mark.parametrize("reboots", [False, True])
+async def test_an_older_volume_that_comes_late_is_passed_over(rig: Rig, reboots: bool) -> None:
+    storage = MemoryStorage()
+    await rig.up(storage)
+    loud = _volume(rig, "loud", 90)
+    await rig.clock.advance(1)
+    rig.give(_volume(rig, "quiet", 20))
+    await rig.clock.advance(2)
+    if reboots:
+        await rig.pull_the_plug()
+        await rig.boot(storage, seed="again")
+        await rig.clock.advance(2)
+    rig.give(loud)
+    await rig.clock.advance(2)
+    assert rig.node.status().volume == 20
+    assert [(one.event, one.cause) for one in rig.desk.about(loud.id)] == [(E.SKIPPED, C.WITHDRAWN)]
+    rig.give(_volume(rig, "louder", 40))
+    await rig.clock.advance(2)
+    assert rig.node.status().volume == 40
+
+
+def _volume(rig: Rig, name: str, volume: int) -> Order:
+    return rig.order(name, action=OrderAction.VOLUME, volume=Percent(volume), renditions=())
+
+
+async def test_what_was_taken_out_while_it_waits_for_its_audio_stays_silent(rig: Rig) -> None:
+    await rig.up(MemoryStorage())
+    rig.desk.serves = False
+    rig.timetable(rig.entry("out", 5000, recording()), rig.entry("kept", 6000, recording(2.0, 500.0)))
+    await rig.clock.advance(10)
+    kept = rig.entry("kept", -4000, recording(2.0, 500.0))
+    rig.timetable(kept)
+    rig.desk.serves = True
+    await rig.clock.advance(100)
+    assert len(rig.heard("out")) == 0
+    assert len(rig.heard("kept"))
+
+
+async def test_what_waits_at_the_old_place_does_not_sound_at_the_new_one(rig: Rig) -> None:
+    await rig.up(MemoryStorage())
+    rig.desk.serves = False
+    rig.timetable(rig.entry("old", 5000, recording()))
+    await rig.clock.advance(10)
+    rig.place(AreaPath("quang-ninh/van-don/thon-2"))
+    rig.desk.serves = True
+    await rig.clock.advance(100)
+    assert len(rig.heard("old")) == 0
+
+
+async def test_another_places_trust_document_is_not_ours(rig: Rig) -> None:
+    """Genuine, of another commune's own controller, and brought here: it must not put ours out of office."""
+    await rig.up(MemoryStorage())
+    elsewhere = AreaPath("quang-ninh/van-don")
+    theirs = by_roots(appointment("their controller", SECOND, area=elsewhere))
+    before = rig.node.status().trust_version
+    document = trust_document(
+        area=elsewhere,
+        version=rig.version(),
+        now_ms=rig.clock.now_ms(),
+        key=SECOND,
+        appointments=[theirs],
+        revocations=[],
+    )
+    rig.say(DownChannel.CTL, document)
+    await rig.clock.advance(1)
+    assert rig.node.status().trust_version == before
+    assert rig.node.status().refusals == {R.WRONG_TARGET: 1}
+    rig.give(rig.order("x", recording()))
+    await rig.clock.advance(20)
+    assert len(rig.heard("x"))
+
+
+async def test_time_comes_only_from_who_serves_this_place(rig: Rig) -> None:
+    await rig.up(MemoryStorage())
+    elsewhere = appointment(
+        "their clock", SECOND, area=AreaPath("quang-ninh/van-don"), powers=int(Power.SERVICE | Power.RENEW)
+    )
+    rig.centre.appointments.append(by_roots(elsewhere))
+    rig.give_trust()
+    await rig.clock.advance(40)
+    true = rig.node.status().time_offset_ms
+    rig.desk.tells_time = False
+    rig.link.drop()
+    rig.link.restore()
+    await rig.clock.advance(0.1)
+    assert rig.desk.asked is not None
+    now = InstantMs(rig.clock.now_ms() + 3_600_000)
+    reply = TimeReply(
+        node=rig.desk.asked.node,
+        nonce=rig.desk.asked.nonce,
+        sent_at=rig.desk.asked.sent_at,
+        received_at=now,
+        replied_at=now,
+    )
+    rig.say(DownChannel.CTL, seal(reply, SECOND))
+    await rig.clock.advance(0.1)
+    assert rig.node.status().time_offset_ms == true
+    assert rig.node.status().refusals.get(R.MANDATE_EXCEEDED) == 1
