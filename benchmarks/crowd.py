@@ -264,7 +264,9 @@ class _Process:
 
 def _run(port: int, pipe: Connection, plans: Sequence[ClientPlan], first: int) -> None:
     raise_file_limit()
-    _Process(port, pipe, plans, first).run()
+    process = _Process(port, pipe, plans, first)
+    pipe.send("ready")
+    process.run()
 
 
 @dataclass
@@ -290,6 +292,7 @@ class Crowd:
             self._pipes.append(here)
             self._children.append(child)
             self._sizes.append(len(some))
+        list(self._answers(120))
         return self
 
     def __exit__(self, *_: object) -> None:
