@@ -20,8 +20,22 @@ from loa.precedence import Precedence
 from loa.units import InstantMs, NodeId
 
 FIRST_WAIT_MS, LONGEST_WAIT_MS, LONGEST_EMERGENCY_WAIT_MS = 2000, 60_000, 10_000
-_CURABLE = frozenset({RefusalReason.TIME_UNKNOWN, RefusalReason.UNTRUSTED_KEY, RefusalReason.MANDATE_EXCEEDED})
-"""Refused now, but perhaps not once the node has the time or a newer trust document: keep on sending."""
+_CURABLE = frozenset(
+    {
+        RefusalReason.TIME_UNKNOWN,
+        RefusalReason.UNTRUSTED_KEY,
+        RefusalReason.MANDATE_EXCEEDED,
+        RefusalReason.EXPIRED,
+        RefusalReason.REPLAY,
+        RefusalReason.BAD_SIGNATURE,
+        RefusalReason.RETAINED_FORBIDDEN,
+    }
+)
+"""Says nothing for good of the order itself: keep on sending.
+
+The node may take it once it has the time, a newer trust document or room. Or what it refused was not what we sent: it
+was spoiled on the way, or forged under an id that anybody may read.
+"""
 _STOP_DONE = frozenset({ReceiptEvent.STOPPED, ReceiptEvent.FINISHED})
 
 

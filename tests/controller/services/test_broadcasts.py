@@ -1,5 +1,7 @@
 """Issuing, repeating, confirming, recalling: at every step either all of it or nothing, and never twice."""
 
+from dataclasses import replace
+
 import pytest
 from sqlmodel import Session, select
 
@@ -16,6 +18,7 @@ from controller.tables import Broadcast, BroadcastNode, Deed, OwedOrder
 from devices.protocol.documents import Hours
 from devices.protocol.envelope import open_sealed
 from devices.protocol.orders import Order, OrderAction
+from devices.protocol.refusal import RefusalReason
 from devices.protocol.reports import Acknowledgement, AreaVersion, Health, ReceiptCause, ReceiptEvent
 from devices.protocol.topics import AreaChannel
 from loa.errors import Refused
@@ -141,10 +144,6 @@ def test_sent_again_until_confirmed(world: World) -> None:
 
 
 def test_a_refusal_that_time_may_cure_is_not_a_confirmation(world: World) -> None:
-    from dataclasses import replace
-
-    from devices.protocol.refusal import RefusalReason
-
     issued = issue(world)
     receipt, payload = world.receipt("ct-1", ReceiptEvent.REFUSED, issued.broadcast_id)
     unsure = replace(receipt, refusal=RefusalReason.TIME_UNKNOWN)
@@ -153,6 +152,23 @@ def test_a_refusal_that_time_may_cure_is_not_a_confirmation(world: World) -> Non
     final = replace(receipt, refusal=RefusalReason.TOO_LONG, number=2)
     world.run(lambda s: record_receipts(s, [(final, payload)], world.clock.now_ms()))
     assert world.run(lambda s: owed_to(s, "ct-1", world.clock.now_ms())) == ()
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        RefusalReason.EXPIRED,  # also where the node's mandates ran out while it was away: newer trust is on its way
+        RefusalReason.BAD_SIGNATURE,  # spoiled on the way, or forged by whoever saw the id
+        RefusalReason.RETAINED_FORBIDDEN,  # played back by the broker
+        RefusalReason.REPLAY,  # no room to remember it now
+    ],
+)
+def test_what_went_wrong_on_the_way_is_still_owed(world: World, reason: RefusalReason) -> None:
+    issued = issue(world)
+    receipt, payload = world.receipt("ct-1", ReceiptEvent.REFUSED, issued.broadcast_id)
+    refused = replace(receipt, refusal=reason)
+    world.run(lambda s: record_receipts(s, [(refused, payload)], world.clock.now_ms()))
+    assert len(world.run(lambda s: owed_to(s, "ct-1", world.clock.now_ms()))) == 1
 
 
 def test_recall_of_what_may_sound(world: World) -> None:
