@@ -4,7 +4,6 @@ from typing import Any
 
 import cbor2
 
-from devices.protocol import cbor
 from devices.protocol.envelope import CLASSES
 from devices.protocol.fields import KEY_TYPE, KEY_VERSION, FieldPlan, plan_of
 from tests.protocol.shapes import CLASSES as PARTS
@@ -34,7 +33,11 @@ class _Walk:
             words = ""
 
     def head(self, at: int) -> tuple[int, int, int]:
-        return cbor._head(self.data, at)
+        """Major type, argument, position after the head."""
+        first = self.data[at]
+        width = 1 << ((first & 0x1F) - 24) if first & 0x1F > 23 else 0
+        argument = int.from_bytes(self.data[at + 1 : at + 1 + width], "big") if width else first & 0x1F
+        return first >> 5, argument, at + 1 + width
 
     def sign1(self) -> None:
         self.say(0, 1, 0, "tag 18: COSE_Sign1")

@@ -6,11 +6,13 @@ What is published is delivered by the event loop's next turn, in order, so it al
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from functools import lru_cache
 
 from devices.links.port import Delivery, LastWill, LinkListener
 from loa.units import BytesPerSecond
 
 
+@lru_cache(maxsize=8192)
 def topic_matches(pattern: str, topic: str) -> bool:
     """Whether a topic is among those of a subscription, by MQTT 3.1.1 section 4.7."""
     wanted, given = pattern.split("/"), topic.split("/")

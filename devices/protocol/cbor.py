@@ -1,8 +1,8 @@
 """The part of CBOR that the wire uses: RFC 8949 core deterministic encoding, and less than all of it.
 
 Integers, byte strings, text, arrays, maps with unsigned keys, booleans and null, all of definite length and in
-shortest form; COSE's two tags where a signed structure starts. Everything else is malformed. The shape is checked
-before any general decoder sees the bytes, so no tag can make it compile, expand or loop.
+shortest form; COSE's two tags where a signed structure starts. Everything else is malformed. Reading is done here and
+not by a general decoder, so no tag can make it compile, expand or loop.
 """
 
 import cbor2
@@ -12,8 +12,8 @@ from devices.protocol.refusal import Malformed
 MAX_DEPTH = 12
 MAX_ITEMS = 150_000
 """A bound of the time that reading takes: a full timetable has about 130,000."""
-_SIMPLE = (0xF4, 0xF5, 0xF6)  # false, true, null
-_TAGS = (0xD2, 0xD8)  # 18 in one byte; 98 in two
+_SIMPLE = {0xF4: False, 0xF5: True, 0xF6: None}
+_TAGS = (18, 98)
 
 
 def dumps(value: object) -> bytes:
@@ -21,74 +21,100 @@ def dumps(value: object) -> bytes:
     return cbor2.dumps(value, canonical=True)
 
 
+def dumps_in_order(value: object) -> bytes:
+    """As `dumps`, in half the time, for what has every map's keys in ascending order already."""
+    return cbor2.dumps(value)
+
+
 def loads(data: bytes, *, max_bytes: int) -> object:
     """Decode one item that fills `data` exactly. Raises Malformed; never anything else, for any bytes."""
     if len(data) > max_bytes:
         raise Malformed(f"{len(data)} bytes, at most {max_bytes}")
-    end = _scan(data, 0, MAX_DEPTH, [MAX_ITEMS])
-    if end != len(data):
-        raise Malformed(f"{len(data) - end} bytes after the end")
+    reading = _Reading(data)
     try:
-        value: object = cbor2.loads(data)
-        again = dumps(value)
-    except (ValueError, TypeError, OverflowError, EOFError, UnicodeError, cbor2.CBORError) as error:
-        raise Malformed("not CBOR") from error
-    if again != data:
-        raise Malformed("not in deterministic form")
+        value = reading.item(MAX_DEPTH)
+    except IndexError:
+        raise Malformed("ends too early") from None
+    except UnicodeDecodeError:
+        raise Malformed("text that is not UTF-8") from None
+    if reading.at != len(data):
+        raise Malformed(f"{len(data) - reading.at} bytes after the end")
     return value
 
 
-def _head(data: bytes, at: int) -> tuple[int, int, int]:
-    """Major type, argument, position after the head."""
-    if at >= len(data):
-        raise Malformed("ends too early")
-    first = data[at]
-    short = first & 0x1F
-    if short < 24:
-        return first >> 5, short, at + 1
-    if short > 27:
-        raise Malformed("indefinite length")
-    width = 1 << (short - 24)
-    if at + 1 + width > len(data):
-        raise Malformed("ends too early")
-    return first >> 5, int.from_bytes(data[at + 1 : at + 1 + width], "big"), at + 1 + width
+class _Reading:
+    """A position in bytes, and how many items there may still be."""
 
+    __slots__ = ("at", "budget", "data")
 
-def _scan(data: bytes, at: int, depth: int, budget: list[int]) -> int:
-    """Position after the item that starts at `at`. `budget[0]` is how many items there may still be."""
-    if depth == 0:
-        raise Malformed(f"nested deeper than {MAX_DEPTH}")
-    if at >= len(data):
-        raise Malformed("ends too early")
-    first = data[at]
-    major, argument, after = _head(data, at)
-    if major <= 1:
-        return after
-    if major <= 3:
-        if argument > len(data) - after:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+        self.budget = MAX_ITEMS
+
+    def item(self, depth: int) -> object:
+        """The item that starts here. Raises Malformed; IndexError at the end of the bytes; UnicodeDecodeError."""
+        first = self.data[self.at]
+        major, argument = first >> 5, first & 0x1F
+        self.at += 1
+        if major == 7:
+            if first not in _SIMPLE:
+                raise Malformed("a simple value or float that the wire does not use")
+            return _SIMPLE[first]
+        if argument > 23:
+            argument = self._long(argument)
+        if major == 0:
+            return argument
+        if major == 1:
+            return -1 - argument
+        if major <= 3:
+            return self._string(argument, is_text=major == 3)
+        if depth <= 1:
+            raise Malformed(f"nested deeper than {MAX_DEPTH}")
+        if major == 6:
+            if argument not in _TAGS:
+                raise Malformed("a tag that the wire does not use")
+            return cbor2.CBORTag(argument, self.item(depth - 1))
+        if argument > len(self.data) - self.at:  # each member takes a byte at least
             raise Malformed("ends too early")
-        return after + argument
-    if major <= 5:
-        return _scan_members(data, after, argument, depth, budget, is_map=major == 5)
-    if major == 6:
-        if first not in _TAGS or argument not in (18, 98):
-            raise Malformed("a tag that the wire does not use")
-        return _scan(data, after, depth - 1, budget)
-    if first not in _SIMPLE:
-        raise Malformed("a simple value or float that the wire does not use")
-    return after
+        self.budget -= argument
+        if self.budget < 0:
+            raise Malformed(f"more than {MAX_ITEMS} items")
+        return self._map(argument, depth) if major == 5 else [self.item(depth - 1) for _ in range(argument)]
 
+    def _long(self, short: int) -> int:
+        """The argument in the bytes that follow, which must not fit into fewer."""
+        if short > 27:
+            raise Malformed("indefinite length")
+        at, width = self.at, 1 << (short - 24)
+        self.at = at + width
+        if self.at > len(self.data):
+            raise Malformed("ends too early")
+        argument = int.from_bytes(self.data[at : self.at], "big")
+        if argument < (24 if width == 1 else 1 << 4 * width):
+            raise Malformed("not in shortest form")
+        return argument
 
-def _scan_members(data: bytes, at: int, count: int, depth: int, budget: list[int], *, is_map: bool) -> int:
-    if count > len(data) - at:  # each member takes a byte at least
-        raise Malformed("ends too early")
-    budget[0] -= count
-    if budget[0] < 0:
-        raise Malformed(f"more than {MAX_ITEMS} items")
-    for _ in range(count):
-        if is_map:
-            if at >= len(data) or data[at] >> 5 != 0:
-                raise Malformed("a map key that is not an unsigned integer")
-            _, _, at = _head(data, at)
-        at = _scan(data, at, depth - 1, budget)
-    return at
+    def _string(self, length: int, *, is_text: bool) -> bytes | str:
+        at = self.at
+        self.at = at + length
+        if self.at > len(self.data):
+            raise Malformed("ends too early")
+        read = self.data[at : self.at]
+        return str(read, "utf-8") if is_text else read
+
+    def _map(self, count: int, depth: int) -> dict[int, object]:
+        found: dict[int, object] = {}
+        before = -1
+        for _ in range(count):
+            key = self.data[self.at]
+            self.at += 1
+            if key > 23:
+                if key > 0x1F:
+                    raise Malformed("a map key that is not an unsigned integer")
+                key = self._long(key)
+            if key <= before:
+                raise Malformed("map keys that are not in ascending order")
+            before = key
+            found[key] = self.item(depth - 1)
+        return found

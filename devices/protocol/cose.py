@@ -35,22 +35,22 @@ class Signed:
 
 
 def _protected(key: KeyId) -> bytes:
-    return cbor.dumps({_ALG: _EDDSA, _KID: key})
+    return cbor.dumps_in_order({_ALG: _EDDSA, _KID: key})
 
 
 def _covered1(protected: bytes, payload: bytes) -> bytes:
-    return cbor.dumps(["Signature1", protected, b"", payload])
+    return cbor.dumps_in_order(["Signature1", protected, b"", payload])
 
 
 def _covered(body_protected: bytes, protected: bytes, payload: bytes) -> bytes:
-    return cbor.dumps(["Signature", body_protected, protected, b"", payload])
+    return cbor.dumps_in_order(["Signature", body_protected, protected, b"", payload])
 
 
 def sign1(payload: bytes, key: SigningKey) -> bytes:
     """A tagged COSE_Sign1 of `payload`."""
     protected = _protected(key.key_id)
     signature = key.sign(_covered1(protected, payload))
-    return cbor.dumps(cbor2.CBORTag(TAG_SIGN1, [protected, {}, payload, signature]))
+    return cbor.dumps_in_order(cbor2.CBORTag(TAG_SIGN1, [protected, {}, payload, signature]))
 
 
 def sign(payload: bytes, keys: Sequence[SigningKey]) -> bytes:
@@ -59,7 +59,7 @@ def sign(payload: bytes, keys: Sequence[SigningKey]) -> bytes:
     for key in keys:
         protected = _protected(key.key_id)
         signers.append([protected, {}, key.sign(_covered(b"", protected, payload))])
-    return cbor.dumps(cbor2.CBORTag(TAG_SIGN, [b"", {}, payload, signers]))
+    return cbor.dumps_in_order(cbor2.CBORTag(TAG_SIGN, [b"", {}, payload, signers]))
 
 
 def read(data: bytes, *, max_bytes: int) -> Signed:

@@ -66,7 +66,7 @@ class Sealed:
 def encode(message: Message) -> bytes:
     """The message's CBOR map: what is signed, or sent as it is where no signature is needed."""
     header: dict[int, object] = {KEY_TYPE: int(_TYPES[type(message)]), KEY_VERSION: PROTOCOL_VERSION}
-    return cbor.dumps(header | to_map(message))
+    return cbor.dumps_in_order(header | to_map(message))
 
 
 def decode(body: bytes) -> Message:

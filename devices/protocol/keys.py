@@ -20,16 +20,14 @@ class SigningKey:
 
     seed: bytes = field(repr=False)
     public_key: bytes = field(init=False)
+    key_id: KeyId = field(init=False)
     _private: Ed25519PrivateKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         private = Ed25519PrivateKey.from_private_bytes(self.seed)
         object.__setattr__(self, "_private", private)
         object.__setattr__(self, "public_key", private.public_key().public_bytes_raw())
-
-    @property
-    def key_id(self) -> KeyId:
-        return key_id(self.public_key)
+        object.__setattr__(self, "key_id", key_id(self.public_key))
 
     def sign(self, data: bytes) -> bytes:
         """A 64-byte signature."""

@@ -122,10 +122,13 @@ class TimeKeeper:
             self._base_at, self._base, self._lane = local_ms, instant - local_ms, 2 * error_ms
 
     def _contradicts(self, out_at: float, out: float, back_at: float, back: float) -> bool:
-        return any(
-            out + kept.back < -self._slack(out_at, kept.back_at) or kept.out + back < -self._slack(back_at, kept.out_at)
-            for kept in self._bins.values()
-        )
+        for kept in self._bins.values():
+            forth, home = out + kept.back, kept.out + back  # never negative, but for drift
+            if forth < -5.0 and forth < -self._slack(out_at, kept.back_at):
+                return True
+            if home < -5.0 and home < -self._slack(back_at, kept.out_at):
+                return True
+        return False
 
     @staticmethod
     def _slack(one: float, other: float) -> float:
@@ -150,8 +153,8 @@ class TimeKeeper:
 
     def _estimate(self, local_ms: float) -> None:
         bins = list(self._bins.values())
-        outs = [(kept.out_at - local_ms, kept.out) for kept in bins]
-        backs = [(kept.back_at - local_ms, kept.back) for kept in bins]
+        outs = _that_can_bound([(kept.out_at - local_ms, kept.out) for kept in bins])
+        backs = _that_can_bound([(kept.back_at - local_ms, kept.back) for kept in bins])
         self._span = local_ms - bins[0].since
         self._rate = self._likeliest_rate(bins, outs, backs)
         upper, lower = _lane(outs, backs, self._rate)
@@ -221,4 +224,17 @@ class TimeKeeper:
 
 def _lane(outs: list[_Bound], backs: list[_Bound], rate: float) -> tuple[float, float]:
     """Least delay plus clock difference each way, brought to the present at this rate."""
-    return min(out - rate * at for at, out in outs), min(back + rate * at for at, back in backs)
+    return min([out - rate * at for at, out in outs]), min([back + rate * at for at, back in backs])
+
+
+def _that_can_bound(bounds: list[_Bound]) -> list[_Bound]:
+    """Those that are the least at some rate: the lower hull of the points. A few of many, and no figure changes."""
+    hull: list[_Bound] = []
+    for at, bound in sorted(bounds):
+        while len(hull) > 1:
+            (first_at, first), (last_at, last) = hull[-2], hull[-1]
+            if (last - first) * (at - first_at) < (bound - first) * (last_at - first_at):
+                break
+            hull.pop()
+        hull.append((at, bound))
+    return hull

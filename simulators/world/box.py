@@ -29,7 +29,7 @@ class Box:
         self.chance = chance
         self.skew = Skew(0.0, 0.0)
         self.weather = CALM
-        self.config = NodeConfig(time_wait_s=3600.0)
+        self.config = NodeConfig(time_wait_s=4 * 3600.0)
         self.platter = Platter(chance.named("disk"))
         self.platter.power_failed = self.power_cut
         self.soundings: list[Sounding] = []

@@ -21,27 +21,29 @@ class Platter:
     def __init__(self, chance: Chance, capacity: int = 64 * 1024 * 1024) -> None:
         self.memory = MemoryStorage(capacity)
         self._random = chance.random
-        self._unsynced: dict[tuple[str, int], tuple[bytes, bytes]] = {}
+        self._unsynced: dict[str, dict[int, tuple[bytes, bytes]]] = {}
+        """By file and offset: what was there, and what may be there now."""
         self.cut_in: int | None = None
         """The power fails in the course of the write that is this many from now."""
         self.power_failed: Callable[[], None] = lambda: None
 
     def power_cut(self) -> None:
         """Unsynced parts survive, vanish or are torn, each by chance."""
-        for (name, offset), (old, new) in self._unsynced.items():
-            fate = self._random.random()
-            if fate < 0.5:
-                continue
-            torn = new[: len(new) // 2] + old[len(new) // 2 :] if fate < 0.75 else old
-            if self.memory.size(name) >= offset + len(torn):
-                self.memory.write_at(name, offset, torn)
+        for name, parts in self._unsynced.items():
+            for offset, (old, new) in parts.items():
+                fate = self._random.random()
+                if fate < 0.5:
+                    continue
+                torn = new[: len(new) // 2] + old[len(new) // 2 :] if fate < 0.75 else old
+                if self.memory.size(name) >= offset + len(torn):
+                    self.memory.write_at(name, offset, torn)
         self._unsynced.clear()
 
     def write(self, name: str, data: bytes) -> None:
         if self._fails_now() and self._random.random() < 0.5:  # replaced as a whole: before or after, never half
             raise self._fail()
         self.memory.write(name, data)
-        self._forget_unsynced(name)
+        self._unsynced.pop(name, None)
         if self.cut_in == 0:
             raise self._fail()
 
@@ -54,17 +56,13 @@ class Platter:
     def write_at(self, name: str, offset: int, data: bytes) -> None:
         old = self.memory.read_at(name, offset, len(data))
         self.memory.write_at(name, offset, data)
-        self._unsynced[name, offset] = (old + bytes(len(data) - len(old)), data)
+        self._unsynced.setdefault(name, {})[offset] = (old + bytes(len(data) - len(old)), data)
         if self._fails_now():
             raise self._fail()
 
     def delete(self, name: str) -> None:
         self.memory.delete(name)
-        self._forget_unsynced(name)
-
-    def _forget_unsynced(self, name: str) -> None:
-        for key in [key for key in self._unsynced if key[0] == name]:
-            del self._unsynced[key]
+        self._unsynced.pop(name, None)
 
     def _fails_now(self) -> bool:
         if self.cut_in is None:

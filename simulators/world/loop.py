@@ -5,6 +5,7 @@ seed do the same things in the same order.
 """
 
 import asyncio
+import gc
 from asyncio import base_events, events
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -80,6 +81,8 @@ def run_virtually(main: Coroutine[Any, Any, T], *, loop: VirtualLoop | None = No
     if before is not None:
         raise RuntimeError("a virtual world cannot run inside another loop")
     asyncio.set_event_loop(loop)
+    thresholds = gc.get_threshold()
+    gc.set_threshold(200_000, 20, 100)  # a world is many small objects that stay, and looking them over takes its time
     try:
         return loop.run_until_complete(main)
     finally:
@@ -91,6 +94,7 @@ def run_virtually(main: Coroutine[Any, Any, T], *, loop: VirtualLoop | None = No
         loop.run_until_complete(loop.shutdown_asyncgens())
         asyncio.set_event_loop(None)
         loop.close()
+        gc.set_threshold(*thresholds)
 
 
 class VirtualClock:
