@@ -13,8 +13,11 @@ from controller.wire.documents import DocumentDesk
 from controller.wire.orders import OrderDesk
 from controller.wire.registry import Enrolled, NodeRegistry
 from devices.protocol.reports import Health
+from loa.errors import LoaError
 
 NODES_A_SECOND = 100.0
+_GREETED_AT_ONCE = 8
+"""In one commit; more would keep an order waiting for the tables."""
 SETTLE_S = 3.0
 """A node that has just come gets the broker's retained documents by itself; what it lacks after this is sent."""
 
@@ -65,15 +68,16 @@ class Reconciliation:
         self._waker.wake()
 
     async def turn(self) -> None:
-        """One node, or wait for one."""
+        """A few nodes that came, or one that lags, or wait for one."""
         clock = self._wire.clock
         if not self._wire.link.is_up:
             await self._waker.wait(clock, 1.0)
             return
         if self._came:
-            node, _ = self._came.popitem(last=False)
-            await self._greet(self._health[node])
-            await clock.sleep(1 / NODES_A_SECOND)
+            began_s = clock.monotonic_s()
+            came = [self._came.popitem(last=False)[0] for _ in range(min(_GREETED_AT_ONCE, len(self._came)))]
+            await self._greet([self._health[node] for node in came])
+            await clock.sleep(max(0.0, began_s + len(came) / NODES_A_SECOND - clock.monotonic_s()))
             return
         now = clock.monotonic_s()
         if self._lagging:
@@ -86,13 +90,21 @@ class Reconciliation:
             return
         await self._waker.wait(clock, None)
 
-    async def _greet(self, health: Health) -> None:
-        """What it is owed, where it is, what we hold of its journal. Documents come by the broker, or after a while."""
+    async def _greet(self, healths: list[Health]) -> None:
+        """What they are owed, where they are, what we hold of their journals. Documents come by the broker or later."""
         ctx = self._context()
-        due = await self._wire.db.unit_of_work(lambda session: reconcile(session, ctx, health))
-        self._orders.send(due.orders)
-        for control in due.controls:
-            self._wire.to_node(control.node, control.payload)
+        try:
+            found = await self._wire.db.unit_of_work(lambda session: [reconcile(session, ctx, one) for one in healths])
+        except LoaError:
+            # The tables cannot be written now; what they are owed does not wait for that.
+            found = await self._wire.db.reading(
+                lambda session: [reconcile(session, ctx, one, put_off=False) for one in healths]
+            )
+            self._wire.counters.faults["reconciliation"] += 1
+        for due in found:
+            self._orders.send(due.orders)
+            for control in due.controls:
+                self._wire.to_node(control.node, control.payload)
 
     def _look_again(self, name: str, now: float) -> None:
         del self._lagging[name]
