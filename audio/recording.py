@@ -22,6 +22,7 @@ Block = NDArray[np.float32]
 
 MAX_CHANNELS = 8
 _LOWEST_RATE, _HIGHEST_RATE = 4_000, 768_000
+_LARGEST = np.float32(1000)
 _ESTIMATED = frozenset({SoundForm.MP3, SoundForm.AAC, SoundForm.AMR})
 """Forms without a header: their length is guessed, unless the first frame of an MP3 holds a count."""
 
@@ -216,8 +217,9 @@ def _arrays(frames: list[Any]) -> Iterator[Block]:
 
 
 def _joined(blocks: list[Block]) -> Block:
-    """One block; what is no number (a broken float file) is silence."""
-    return np.nan_to_num(np.concatenate(blocks, axis=1), copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+    """One block; what is no number (a broken float file) is silence, what is absurdly large is held within reason."""
+    block = np.nan_to_num(np.concatenate(blocks, axis=1), copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+    return np.clip(block, -_LARGEST, _LARGEST, out=block)
 
 
 def _check_channels(channels: int) -> None:

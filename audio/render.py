@@ -24,7 +24,7 @@ _AIM_DBTP = -1.2
 """Lower than the ceiling: meters of true peaks differ by a tenth or two."""
 _PEAK_GOAL_DBTP = -1.5
 _MOST_CREST_OUT_DB = _AIM_DBTP - (TARGET_LUFS - _AIM_LU)
-_MOST_TRIM_DB = 3.0
+_MOST_TRIM_DB = 4.0
 _LIMITER_DB = -3.5
 _PEAK_LEVEL_DB = -2.0
 _LEAST_LOUDNESS_FRAMES = 3 * RATE
@@ -141,8 +141,8 @@ def _first_setting(plan: Survey, by: LevelledBy) -> _Setting:
     no_dips = np.zeros(-(-(plan.end - plan.start) // WINDOW), np.float32)
     if by == "peak":
         return _Setting(_PEAK_LEVEL_DB - plan.peak_db, 0.0, no_dips, _AIM_DBTP)
-    # What the limiter will take away, roughly, is given in advance.
-    taken = 0.3 * max(0.0, plan.peak_db - plan.loudness_lufs - 14)
+    # What the limiter will take away, roughly, is given in advance; too much of it is taken back by the header.
+    taken = 0.6 * max(0.0, plan.peak_db - plan.loudness_lufs - (_LIMITER_DB - TARGET_LUFS))
     return _Setting(TARGET_LUFS - plan.loudness_lufs + taken, _LIMITER_DB, no_dips, _AIM_DBTP - 0.4)
 
 

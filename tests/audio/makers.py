@@ -1,6 +1,7 @@
 """Recordings made for the tests."""
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ Array = NDArray[np.float32]
 SAMPLES = Path(os.environ.get("LOA_SAMPLES", Path(__file__).parents[3] / "shared" / "samples")) / "audio"
 
 
+@cache
 def speech_like(seconds: float, rate: int = 48_000, seed: int = 1) -> Array:
     """Syllables: a gliding voice with formants and hiss between pauses. Mono, peak about 0.5."""
     random = np.random.default_rng(seed)
@@ -30,7 +32,9 @@ def speech_like(seconds: float, rate: int = 48_000, seed: int = 1) -> Array:
     hiss = random.standard_normal(frames) * 0.1
     beat = np.clip(np.sin(2 * np.pi * 3.1 * time) + 0.4, 0, 1) * (np.sin(2 * np.pi * 0.3 * time + 0.5) > -0.8)
     whole = beat * (voice + hiss * (np.sin(2 * np.pi * 6.2 * time) > 0.6))
-    return np.asarray(whole / np.abs(whole).max() * 0.5, np.float32)
+    made = np.asarray(whole / np.abs(whole).max() * 0.5, np.float32)
+    made.flags.writeable = False
+    return made
 
 
 def music_like(seconds: float, rate: int = 48_000) -> Array:

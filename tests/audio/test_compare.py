@@ -69,7 +69,9 @@ def test_not_heard(name: str) -> None:
     assert match.reason
 
 
-@pytest.mark.parametrize("ppm", [-80.0, 5.0, 60.0])
+@pytest.mark.parametrize(
+    "ppm", [pytest.param(-80.0, marks=pytest.mark.slow), pytest.param(5.0, marks=pytest.mark.slow), 60.0]
+)
 def test_drift_of_a_sound_card(ppm: float) -> None:
     heard = np.pad(shifted(REFERENCE, 0.2, ppm * 1e-6), (5000, 3000))
     match = heard_matches(heard, REFERENCE, drift=True)
@@ -78,11 +80,13 @@ def test_drift_of_a_sound_card(ppm: float) -> None:
     assert abs(match.lag_ms - 5000 / 48) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["another", "gap", "splice", "half speed", "silence", "beginning only"])
 def test_drift_excuses_nothing_else(name: str) -> None:
     assert not heard_matches(WRONG[name], REFERENCE, drift=True).ok
 
 
+@pytest.mark.slow
 def test_long_sounds_are_aligned_in_two_steps() -> None:
     long = np.concatenate([speech_like(20, 8000, seed=number) for number in range(9)])
     heard = np.pad(long * np.float32(0.5), (12_345, 777))

@@ -182,7 +182,10 @@ def test_decoded_too_long_though_nothing_is_declared(tmp_path: Path) -> None:
     assert len(reached) <= 12
 
 
-@pytest.mark.parametrize("name", ["wav", "flac", "m4a-faststart", "3gp", "opus", "mp3"])
+@pytest.mark.parametrize(
+    "name",
+    ["wav", "3gp", "opus", *(pytest.param(name, marks=pytest.mark.slow) for name in ("flac", "m4a-faststart", "mp3"))],
+)
 def test_truncated(tmp_path: Path, name: str) -> None:
     path = write_format(
         tmp_path,
