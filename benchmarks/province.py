@@ -126,8 +126,9 @@ def _enrol(session: Session, ctx: Context, nodes: int, keys: bool, health: bool)
                 "epoch": EPOCH, "held_number": 0,
             }
         )  # fmt: skip
-    session.execute(insert(Node), rows)
-    session.execute(insert(NodeState), states)
+    if rows:
+        session.execute(insert(Node), rows)
+        session.execute(insert(NodeState), states)
 
 
 def health_of(name: str, ctx: Context, settings: AreaVersion) -> bytes:

@@ -10,9 +10,13 @@ from tests import tools
 
 
 class Postgres:
-    """Start with `start`; `url` is for SQLAlchemy. Every `fresh_url` is an empty database."""
+    """Start with `start`; `url` is for SQLAlchemy. Every `fresh_url` is an empty database.
 
-    def __init__(self) -> None:
+    durable: commits wait for the disk, as they do in earnest; a test need not wait.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self._durable = durable
         self._folder = Path(tempfile.mkdtemp(prefix="loa-postgres-"))
         self._count = 0
         with socket.socket() as probe:
@@ -23,7 +27,9 @@ class Postgres:
         shutil.chown(self._folder, "postgres", "postgres")
         data = self._folder / "data"
         self._run("initdb", "-D", str(data), "-A", "trust", "-U", "loa", "-E", "UTF8", "--locale=C", "--no-sync")
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off"
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder}"
+        if not self._durable:
+            options += " -c fsync=off"
         self._run("pg_ctl", "-D", str(data), "-l", str(self._folder / "log"), "-w", "-o", options, "start")
 
     def fresh_url(self) -> str:
