@@ -12,7 +12,7 @@ from audio.headers import ogg_cut_off
 from audio.level import Mono
 from audio.recording import HeldSound, RecordingFile
 from audio.render import RenditionFile, Surroundings, render
-from audio.sniff import SoundForm, check_name, sniff
+from audio.sniff import Sniffed, SoundForm, check_name, sniff
 from audio.survey import Survey, survey
 from loa.errors import Refused
 from loa.units import DurationMs, Lufs
@@ -81,7 +81,7 @@ def import_recording(
 
     Raises Refused: bad_name, empty_audio, too_large, archive_forbidden, playlist_forbidden, container_forbidden,
     drm_protected, unsupported_format, channel_limit, duration_limit, decode_failed (values: plays_s, claimed_s),
-    silent_audio, cancelled.
+    silent_audio, cancelled, file_missing, file_unreadable.
     """
     options = options or ImportOptions()
     if isinstance(recording, bytes):
@@ -110,8 +110,7 @@ def read_mono(path: Path, *, max_duration_ms: int = MAX_DURATION_MS) -> Mono:
 
     Holds all of it in memory: 11 MB a minute. Raises Refused as import_recording does.
     """
-    with path.open("rb") as file:
-        sniffed = sniff(file, max_bytes=MAX_BYTES)
+    sniffed = _sniffed(path, MAX_BYTES)
     opened = RecordingFile(path, sniffed.form, max_duration_ms=max_duration_ms)
     plan = survey(opened, lambda _frames: None)
     return np.concatenate([plan.mono(block) for block in opened.blocks()])
@@ -140,8 +139,7 @@ def check_plays(recording: Path, options: ImportOptions | None = None) -> tuple[
 
 def _read_through(path: Path, options: ImportOptions, steps: "_Steps") -> tuple[RecordingFile, Survey, bool]:
     """Open and survey; whether only a part plays."""
-    with path.open("rb") as file:
-        sniffed = sniff(file, max_bytes=options.max_bytes)
+    sniffed = _sniffed(path, options.max_bytes)
     opened = RecordingFile(path, sniffed.form, max_duration_ms=options.max_duration_ms)
     expected = max(1, opened.frames_hint)
     plan = survey(opened, lambda frames: steps.at("reading", min(1.0, frames / expected)))
@@ -157,6 +155,17 @@ def _read_through(path: Path, options: ImportOptions, steps: "_Steps") -> tuple[
             why="damaged or cut off",
         )
     return opened, plan, partial
+
+
+def _sniffed(path: Path, max_bytes: int) -> Sniffed:
+    # Not even opened where it is no file: a named pipe would wait for a writer for ever.
+    if not path.is_file():
+        raise Refused("file_missing", field="file", value=path.name)
+    try:
+        with path.open("rb") as file:
+            return sniff(file, max_bytes=max_bytes)
+    except PermissionError as error:
+        raise Refused("file_unreadable", field="file", value=path.name) from error
 
 
 def _source(opened: RecordingFile, form: SoundForm, plan: Survey, partial: bool) -> Source:

@@ -25,7 +25,7 @@ _AIM_DBTP = -1.2
 _PEAK_GOAL_DBTP = -1.5
 _MOST_CREST_OUT_DB = _AIM_DBTP - (TARGET_LUFS - _AIM_LU)
 _MOST_TRIM_DB = 4.0
-_LIMITER_DB = -3.5
+_LIMITER_DB = -2.3
 _PEAK_LEVEL_DB = -2.0
 _LEAST_LOUDNESS_FRAMES = 3 * RATE
 _SHORT_FRAMES = 10 * RATE
@@ -141,9 +141,11 @@ def _first_setting(plan: Survey, by: LevelledBy) -> _Setting:
     no_dips = np.zeros(-(-(plan.end - plan.start) // WINDOW), np.float32)
     if by == "peak":
         return _Setting(_PEAK_LEVEL_DB - plan.peak_db, 0.0, no_dips, _AIM_DBTP)
-    # What the limiter will take away, roughly, is given in advance; too much of it is taken back by the header.
-    taken = 0.6 * max(0.0, plan.peak_db - plan.loudness_lufs - (_LIMITER_DB - TARGET_LUFS))
-    return _Setting(TARGET_LUFS - plan.loudness_lufs + taken, _LIMITER_DB, no_dips, _AIM_DBTP - 0.4)
+    # As little limiting as the bars allow, since it is what a listener would notice: the quiet end of the tolerance is
+    # aimed at, with peaks as high above it as the codec's overshoot leaves room for; the header's gain does the rest.
+    aim = TARGET_LUFS - _AIM_LU
+    taken = 0.3 * max(0.0, plan.peak_db - plan.loudness_lufs - (_LIMITER_DB - aim))
+    return _Setting(aim - plan.loudness_lufs + taken, _LIMITER_DB, no_dips, _AIM_DBTP - 0.4)
 
 
 def _attempt(data: bytes, level: Level, by: LevelledBy) -> _Attempt:

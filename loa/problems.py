@@ -85,6 +85,12 @@ PROBLEMS: dict[str, Words] = {
         "Kiểm tra đường dẫn.",
         "Check the path.",
     ),
+    "file_unreadable": Words(
+        "Không được phép đọc tệp {value}",
+        "The file {value} may not be read",
+        "Cho phép đọc tệp rồi thử lại.",
+        "Give permission to read it, then try again.",
+    ),
     "demo_no_contact": Words(
         "Bộ thu mô phỏng không liên lạc được: {nodes}",
         "Simulated nodes that did not come into contact: {nodes}",

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import io
+import os
 import struct
 import tarfile
 import wave
@@ -117,6 +118,12 @@ def test_bad_name(name: str) -> None:
 def test_vietnamese_name_is_a_name(tmp_path: Path) -> None:
     path = write_recording(tmp_path / "x.wav", speech_like(0.5), 48_000, "pcm_s16le")
     assert import_recording(path, options=ImportOptions(name="Bản tin sáng 5 giờ (thôn 1).wav"))
+
+
+def test_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp3")
+    for path in (tmp_path, tmp_path / "absent.mp3", tmp_path / "pipe.mp3"):
+        assert _refused(path).code == "file_missing"
 
 
 def test_too_large() -> None:
