@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from controller.accounts import Caller
 from controller.tables import IdempotentReply
 from loa.errors import LoaError, Refused
 
+_log = logging.getLogger("loa.api")
 HEADER = "Idempotency-Key"
 KEPT_MS = 7 * 24 * 3_600_000
 _KEY = re.compile(r"[\x21-\x7e]{1,128}\Z")
@@ -84,7 +86,13 @@ async def _once(request: Request, handle: Callable[[Request], Awaitable[Response
     if response.status_code >= 400:
         await centre.unit_of_work(lambda session: _forget(session, account, key))
         return response
-    await centre.unit_of_work(lambda session: _keep(session, account, key, response.status_code, bytes(response.body)))
+    try:
+        await centre.unit_of_work(
+            lambda session: _keep(session, account, key, response.status_code, bytes(response.body))
+        )
+    except LoaError as error:
+        # It is done, and that is the answer; asked again, the key's claim says that it is to be looked up.
+        _log.error("the reply to %s %s could not be kept: %s", request.method, request.url.path, error)
     return response
 
 

@@ -6,6 +6,7 @@ PostgreSQL a few, each unit of work serializable and tried again where it collid
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,6 +26,7 @@ from loa.errors import Fault, LoaError, OperatorNeeded
 
 T = TypeVar("T")
 _TRIES = 12
+_LEAST_WAIT_MS = 100
 _COLLIDED = frozenset({"40001", "40P01"})
 _UNREACHABLE = ("08", "57P")
 
@@ -32,11 +34,15 @@ _UNREACHABLE = ("08", "57P")
 class Database:
     """The tables at an SQLAlchemy URL.
 
-    inline: work is done on the calling thread, as the virtual world needs. busy_ms: how long a writer waits for another
-    process to let go of an SQLite file before OperatorNeeded(database_busy).
+    inline: work is done on the calling thread, as the virtual world needs. busy_ms: how long a unit of work waits for
+    another process to let go of an SQLite file before OperatorNeeded(database_busy); its wait for its turn counts.
     """
 
     def __init__(self, url: str, *, inline: bool = False, busy_ms: int = 5000) -> None:
+        self._busy_ms = busy_ms
+        self._may_wait = threading.local()
+        self.trouble: str | None = None
+        """Code of what kept the last unit of work from the tables; None where it went well."""
         parsed = make_url(url)
         if parsed.drivername in ("postgresql", "postgres"):
             parsed = parsed.set(drivername="postgresql+psycopg")
@@ -53,7 +59,7 @@ class Database:
         self._reading_engine = self.engine.execution_options(loa_reading=True)
         if self._sqlite:
             event.listen(self.engine, "connect", partial(_prepare_sqlite, busy_ms=busy_ms))
-            event.listen(self.engine, "begin", _begin_sqlite)
+            event.listen(self.engine, "begin", self._begin_sqlite)
         self._writers: ThreadPoolExecutor | None = None
         self._readers: ThreadPoolExecutor | None = None
         if not inline:
@@ -68,7 +74,15 @@ class Database:
         """
         if self._writers is None:
             return self.run(work)
-        return await asyncio.get_running_loop().run_in_executor(self._writers, self.run, work)
+        loop = asyncio.get_running_loop()
+        asked_s = loop.time()
+
+        def in_turn() -> T:
+            waited_ms = round((loop.time() - asked_s) * 1000)
+            self._may_wait.ms = max(_LEAST_WAIT_MS, self._busy_ms - waited_ms)
+            return self.run(work)
+
+        return await loop.run_in_executor(self._writers, in_turn)
 
     async def reading(self, work: Callable[[Session], T]) -> T:
         """Run `work` on a snapshot without waiting for writers; nothing it changes is kept."""
@@ -83,11 +97,15 @@ class Database:
                 with Session(self.engine, expire_on_commit=False) as session:
                     value = work(session)
                     session.commit()
+                    self.trouble = None
                     return value
             except DBAPIError as error:
                 if tries_left and _sqlstate(error) in _COLLIDED:
                     continue
-                raise _explained(error) from error
+                explained = _explained(error)
+                if isinstance(explained, LoaError):
+                    self.trouble = explained.code
+                raise explained from error
         raise Fault("database_busy")
 
     def read(self, work: Callable[[Session], T]) -> T:
@@ -97,6 +115,15 @@ class Database:
                 return work(session)
         except DBAPIError as error:
             raise _explained(error) from error
+
+    def _begin_sqlite(self, connection: Any) -> None:
+        if connection.get_execution_options().get("loa_reading", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        # Units of work take turns: behind a foreign lock they fail together, not each after a wait of its own.
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={getattr(self._may_wait, 'ms', self._busy_ms)}")
+        # A writer takes the lock at once: taking it later, after reads, could only fail.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def upgrade(self) -> None:
         """Bring the tables to the newest form (Alembic, head)."""
@@ -123,12 +150,6 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, busy_ms:
     for pragma in (f"busy_timeout={busy_ms}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-
-def _begin_sqlite(connection: Any) -> None:
-    # A writer takes the lock at once: taking it later, after reads, could only fail.
-    reading = connection.get_execution_options().get("loa_reading", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def _sqlstate(error: DBAPIError) -> str:

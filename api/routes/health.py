@@ -19,7 +19,7 @@ Word = Literal["ok", "failed"]
 
 class Health(Shown):
     status: Word = Field(description="ok where all of these are")
-    database: Word
+    database: Word = Field(description="failed where it cannot be read, or the last change could not be written")
     broker: Word
     disk: Word = Field(description="failed where new recordings would be refused; broadcasts still go")
 
@@ -32,7 +32,7 @@ async def healthz(centre: CentreHere, response: Response) -> Health:
     """Whether the centre can do its work. Tells nothing else to strangers."""
     try:
         await centre.reading(lambda session: session.execute(text("SELECT 1")).scalar())
-        database: Word = "ok"
+        database: Word = "ok" if centre.db.trouble is None else "failed"
     except LoaError:
         database = "failed"
     broker: Word = "ok" if centre.broker_connected else "failed"

@@ -67,29 +67,32 @@ def wait_ms(attempts: int, precedence: int = Precedence.ORDINARY) -> int:
     return int(min(longest, FIRST_WAIT_MS << min(attempts, 10)))
 
 
-def due_orders(session: Session, now: InstantMs, *, limit: int = 500) -> tuple[OwedSend, ...]:
-    """Orders whose repeat is due, emergencies first; each is put off by its back-off."""
+def due_orders(session: Session, now: InstantMs, *, limit: int = 500, put_off: bool = True) -> tuple[OwedSend, ...]:
+    """Orders whose repeat is due, emergencies first; each is put off by its back-off.
+
+    put_off: False only looks, where the tables cannot be written just now.
+    """
     query = (
         select(OwedOrder)
         .where(col(OwedOrder.confirmed_at).is_(None), OwedOrder.next_at <= now, OwedOrder.expires_at > now)
         .order_by(col(OwedOrder.precedence).desc(), col(OwedOrder.next_at), col(OwedOrder.node))
         .limit(limit)
     )
-    return _sent(session, session.exec(query).all(), now)
+    return _sent(session, session.exec(query).all(), now, put_off=put_off)
 
 
-def owed_to(session: Session, node: str, now: InstantMs) -> tuple[OwedSend, ...]:
+def owed_to(session: Session, node: str, now: InstantMs, *, put_off: bool = True) -> tuple[OwedSend, ...]:
     """Everything still owed to one node, to be sent at once because it is back."""
     query = (
         select(OwedOrder)
         .where(OwedOrder.node == node, col(OwedOrder.confirmed_at).is_(None), OwedOrder.expires_at > now)
         .order_by(col(OwedOrder.precedence).desc(), col(OwedOrder.issued_at), col(OwedOrder.order))
     )
-    return _sent(session, session.exec(query).all(), now)
+    return _sent(session, session.exec(query).all(), now, put_off=put_off)
 
 
-def reconcile(session: Session, ctx: Context, health: Health) -> Reconciliation:
-    """Compare what a node says it holds with what we know, and give it what it lacks."""
+def reconcile(session: Session, ctx: Context, health: Health, *, put_off: bool = True) -> Reconciliation:
+    """Compare what a node says it holds with what we know, and give it what it lacks. put_off as in `due_orders`."""
     row = session.get(Node, health.node)
     if row is None or row.retired_at is not None:
         return Reconciliation((), (), ())
@@ -103,7 +106,8 @@ def reconcile(session: Session, ctx: Context, health: Health) -> Reconciliation:
     if held.number != health.acknowledged:
         controls.append(OutControl(health.node, seal(held, ctx.keys)))
     documents = _lacking(session, AreaPath(row.area), health)
-    return Reconciliation(owed_to(session, health.node, ctx.now), documents, tuple(controls))
+    owed = owed_to(session, health.node, ctx.now, put_off=put_off)
+    return Reconciliation(owed, documents, tuple(controls))
 
 
 def confirm(session: Session, receipts: Iterable[Receipt], now: InstantMs) -> int:
@@ -137,14 +141,16 @@ def next_owed_at(session: Session, now: InstantMs) -> InstantMs | None:
     return None if found is None else InstantMs(max(found, now))
 
 
-def _sent(session: Session, rows: Sequence[OwedOrder], now: InstantMs) -> tuple[OwedSend, ...]:
+def _sent(session: Session, rows: Sequence[OwedOrder], now: InstantMs, *, put_off: bool) -> tuple[OwedSend, ...]:
     out: list[OwedSend] = []
     for row in rows:
-        row.attempts += 1
-        row.next_at = now + wait_ms(row.attempts, row.precedence)
-        session.add(row)
-        out.append(OwedSend(row.order, NodeId(row.node), row.payload, Precedence(row.precedence), row.attempts))
-    session.flush()
+        attempts = row.attempts + 1
+        if put_off:
+            row.attempts, row.next_at = attempts, now + wait_ms(attempts, row.precedence)
+            session.add(row)
+        out.append(OwedSend(row.order, NodeId(row.node), row.payload, Precedence(row.precedence), attempts))
+    if put_off:
+        session.flush()
     return tuple(out)
 
 

@@ -13,6 +13,7 @@ from devices.protocol.keys import SigningKey
 from devices.protocol.topics import DownChannel, down_topic
 from loa.clock import Clock
 from loa.entropy import Entropy
+from loa.errors import LoaError
 from loa.units import NodeId
 
 log = logging.getLogger("loa.wire")
@@ -92,6 +93,10 @@ async def keep_going(name: str, wire: WireContext, turn: Callable[[], Awaitable[
             await turn()
         except asyncio.CancelledError:
             raise
+        except LoaError as error:
+            wire.counters.faults[name] += 1
+            log.error("%s failed: %s; going on", name, error)
+            await wire.clock.sleep(_PAUSE_AFTER_FAULT_S)
         except Exception:
             wire.counters.faults[name] += 1
             log.exception("%s failed; going on", name)

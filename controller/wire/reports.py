@@ -9,6 +9,7 @@ from controller.wire.registry import Enrolled, NodeRegistry
 from devices.protocol.judge import Report, judge_report
 from devices.protocol.refusal import WireRefusal
 from devices.protocol.topics import UpChannel, UpTopic
+from loa.errors import Fault, OperatorNeeded
 from loa.units import InstantMs
 
 MOST_A_GROUP = 200
@@ -74,6 +75,8 @@ class ReportDesk:
     ) -> None:
         self._wire, self._registry, self._keep = wire, registry, keep
         self._waiting: asyncio.Queue[Arrived] = asyncio.Queue(MOST_WAITING)
+        self._again: list[Believed] = []
+        """Believed, but the tables could not take them."""
 
     def add(self, arrived: Arrived) -> None:
         """Never waits; where too many wait already, it is dropped and counted: the node will send it again."""
@@ -84,6 +87,9 @@ class ReportDesk:
 
     async def turn(self) -> None:
         """One group."""
+        if self._again:
+            await self._keep(self._again)
+            self._again = []
         arrived = [await self._waiting.get()]
         if self._waiting.qsize() < MOST_A_GROUP:
             await self._wire.clock.sleep(GATHER_S)
@@ -99,7 +105,11 @@ class ReportDesk:
         for one in group.believed:
             self._wire.counters.received[type(one.report).__name__.lower()] += 1
         if group.believed:
-            await self._keep(group.believed)
+            try:
+                await self._keep(group.believed)
+            except (OperatorNeeded, Fault):  # a busy, absent or full database: they are kept as soon as it is well
+                self._again = group.believed
+                raise
 
     def refuse(self, node: str, reason: str) -> None:
         """Count it, and say it once for each power of ten."""

@@ -22,7 +22,8 @@ from loa.precedence import Precedence
 from loa.units import ByteCount, Digest, InstantMs
 
 LOOK_AHEAD_MS = 3_600_000
-LOOK_AGAIN_S = 300.0
+LOOK_AGAIN_S = 1800.0
+"""What is issued meanwhile is looked at at once."""
 _MOST_UNSENT = 32_768
 _NOTE_EVERY_S = 1.0
 
@@ -45,7 +46,9 @@ class StreamDesk:
         self._noted: dict[Digest, int] = _read_notes(notes)
         self._running: dict[Digest, int] = {}
         self._noted_at = 0.0
-        self._plan_waker, self._pump_waker = Waker(), Waker()
+        self._ended: set[Digest] = set()
+        """At their end, which is not in the tables yet."""
+        self._plan_waker, self._pump_waker, self._end_waker = Waker(), Waker(), Waker()
 
     def plan_again(self) -> None:
         """Broadcasts were planned or issued, or the link is back."""
@@ -106,9 +109,9 @@ class StreamDesk:
             self._publish(step)
             await self._wire.link.drained(_MOST_UNSENT)
             await self._wire.clock.sleep(0)  # orders and reports go between two pieces
-            await self._note_progress()
+            self._note_progress()
             return
-        await self._note_progress(finished=True)
+        self._note_progress(finished=True)
         pause = None if isinstance(step, Idle) else max(0.0, step.until_s - self._wire.clock.monotonic_s())
         await self._pump_waker.wait(self._wire.clock, pause)
 
@@ -128,7 +131,7 @@ class StreamDesk:
         data = self._media.read_at(step.digest, step.offset, step.length)
         return encode(Piece(rendition=step.digest, offset=ByteCount(step.offset), data=data))
 
-    async def _note_progress(self, *, finished: bool = False) -> None:
+    def _note_progress(self, *, finished: bool = False) -> None:
         """Write down how far streams got, so that a restart goes on from there instead of from the beginning."""
         now = self._wire.clock.monotonic_s()
         if not self._running or (not finished and now - self._noted_at < _NOTE_EVERY_S):
@@ -143,14 +146,20 @@ class StreamDesk:
                 done.append(digest)
             else:
                 self._running[digest] = progress.sent
-        if done:
-            await self._note_done(done)
+        if done and not self._ended.issuperset(done):
+            self._ended.update(done)
+            self._end_waker.wake()
         noted = {digest: sent for digest, sent in self._running.items() if sent}
         if noted != self._noted:
             self._noted = noted
             _write_notes(self._notes, noted)
 
-    async def _note_done(self, done: list[Digest]) -> None:
+    async def end_turn(self) -> None:
+        """Write down which streams are at their end. Beside the pump, so that audio does not wait for the tables."""
+        done = sorted(self._ended)
+        if not done:
+            await self._end_waker.wait(self._wire.clock, None)
+            return
         now_ms = self._wire.clock.now_ms()
 
         def write(session: Session) -> None:
@@ -159,6 +168,7 @@ class StreamDesk:
 
         await self._wire.db.unit_of_work(write)
         for digest in done:
+            self._ended.discard(digest)
             self._running.pop(digest, None)
             self._wire.events.publish("broadcast", "", streamed=digest.hex())
 

@@ -63,6 +63,7 @@ class Transmitter:
             ("orders", self.orders.turn),
             ("stream plan", self.streams.plan_turn),
             ("stream pump", self.streams.pump_turn),
+            ("stream ends", self.streams.end_turn),
             ("reconciliation", self.reconciliation.turn),
             ("liveness", self.liveness.turn),
         ):

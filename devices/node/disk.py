@@ -18,7 +18,8 @@ _TEMPORARY = ".new"
 class DiskStorage:
     """Files below one folder, made for a single process: a lock keeps a second one out.
 
-    `reserve` bytes of the disk are left free, so that a full box can still write its journal's last entries.
+    `reserve` bytes of the disk are kept from audio (`write_at`), so that a full box can still write what it was ordered
+    to do and what it did.
     Raises OperatorNeeded(already_running) where another process has the folder.
     """
 
@@ -49,7 +50,7 @@ class DiskStorage:
     def write(self, name: str, data: bytes) -> None:
         path = self._path(name)
         temporary = path.with_name(f".{path.name}{_TEMPORARY}")
-        with self._room(name, len(data)):
+        with self._room(name, len(data), use_reserve=True):
             self._make_folder(path.parent)
             try:
                 with temporary.open("wb") as file:

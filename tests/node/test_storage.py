@@ -96,9 +96,10 @@ def test_full_leaves_what_was_there() -> None:
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     disk = DiskStorage(tmp_path / "box", reserve=1 << 60)
     with pytest.raises(Fault) as caught:
-        disk.write("a", b"x")
+        disk.write_at("r/a/audio", 0, b"x")
     assert caught.value.code == "storage_full"
     disk.append("journal", b"the last words still fit")
+    disk.write("orders/a", b"and what is ordered")
     disk.close()
 
 
