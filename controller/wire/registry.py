@@ -47,6 +47,7 @@ class NodeRegistry:
         """The node, looked up in the tables where it is not known here."""
         found = self._nodes.get(node)
         if found is None and self._clock.monotonic_s() - self._read_at >= _AGAIN_S:
+            self._read_at = self._clock.monotonic_s()  # before the wait: a thousand strangers at once are one look
             await self.refresh()
             found = self._nodes.get(node)
         return found

@@ -8,6 +8,7 @@ from typing import Any
 from controller.services.context import Context, Outgoing
 from controller.wire.common import WireContext, keep_going, log
 from controller.wire.documents import DocumentDesk
+from controller.wire.freshness import Freshness
 from controller.wire.liveness import Liveness
 from controller.wire.orders import OrderDesk
 from controller.wire.reconcile import Reconciliation
@@ -20,7 +21,7 @@ from controller.wire.timing import answer_time
 from devices.links.port import Delivery
 from devices.protocol.judge import judge_report
 from devices.protocol.media import TimeRequest, Want
-from devices.protocol.refusal import WireRefusal
+from devices.protocol.refusal import RefusalReason, WireRefusal
 from devices.protocol.reports import Health, Presence
 from devices.protocol.topics import UpTopic, controller_subscriptions, read_up_topic
 from loa.precedence import Precedence
@@ -28,6 +29,8 @@ from loa.units import InstantMs
 
 EMERGENCY_HOLD_S = 2.0
 """Ordinary audio waits this long after an emergency went out."""
+MAX_REPORT_BYTES = 16 * 1024
+"""A node says nothing longer; what is does not wait among what 20,000 others say."""
 
 
 class Transmitter:
@@ -50,6 +53,7 @@ class Transmitter:
         self.reports = ReportDesk(wire, self.registry, self._keep)
         self.reconciliation = Reconciliation(wire, self.registry, self.documents, self.orders, context)
         self.liveness = Liveness(wire, health_interval_s)
+        self._freshness = Freshness()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -57,6 +61,7 @@ class Transmitter:
         await self.registry.refresh()
         await self.documents.load()
         await self.liveness.load()
+        await self._freshness.load(self.wire.db)
         self.wire.link.listen(controller_subscriptions())
         for name, turn in (
             ("reports", self.reports.turn),
@@ -124,6 +129,9 @@ class Transmitter:
         topic = read_up_topic(delivery.topic)
         if topic is None:
             return
+        if len(delivery.payload) > MAX_REPORT_BYTES:
+            self.reports.refuse(topic.node[:40], RefusalReason.MALFORMED.code)
+            return
         if topic.channel in REPORT_CHANNELS:
             self.reports.add(Arrived(at, topic, delivery.payload, delivery.retained))
         else:
@@ -157,21 +165,32 @@ class Transmitter:
 
     async def _keep(self, believed: list[Believed]) -> None:
         now = self.wire.clock.now_ms()
-        kept = await self.wire.db.unit_of_work(lambda session: keep_group(session, believed, now))
+        fresh, old = self._freshness.split(believed)
+        kept = await self.wire.db.unit_of_work(lambda session: keep_group(session, fresh, now))
         for (node, epoch), number in kept.held.items():
             self.statements.acknowledge(node, epoch, number)
-        for one in believed:
+        for one in fresh:
             self._heard(one)
+        for one in old:
+            self._heard_again(one)
         for subject in sorted(kept.subjects):
             self.wire.events.publish("coverage", subject)
 
     def _heard(self, one: Believed) -> None:
         report = one.report
         if isinstance(report, Health):
+            self._freshness.took(report)
             self.reconciliation.heard_health(one.node, report)
             self.liveness.heard(one.node.id, report)
         elif isinstance(report, Presence):
             self.liveness.hinted(one.node.id, report)
+
+    def _heard_again(self, one: Believed) -> None:
+        """An old health: played back, or of a wiped box without the time. Such a box is helped all the same."""
+        self.reports.refuse(one.node.id, RefusalReason.REPLAY.code)
+        report = one.report
+        if isinstance(report, Health) and (report.trust_version == 0 or report.placement_version == 0):
+            self.reconciliation.heard_health(one.node, report)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
