@@ -16,14 +16,14 @@ from typing import TypeVar
 
 from sqlmodel import Session
 
-from controller import due, keyfiles
+from controller import keyfiles
 from controller.broker import Broker, choose_broker
 from controller.config import CentreConfig
 from controller.desk import CentreDesk
 from controller.events import Events
 from controller.keyfiles import CentreKeys
 from controller.media import MediaStore
-from controller.services import areas, settings, trust
+from controller.services import areas, due, settings, trust
 from controller.services.context import Changed, Context, Outgoing
 from controller.store import Database
 from controller.wire.common import Waker, WireContext, keep_going

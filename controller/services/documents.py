@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from sqlmodel import Session, col, select
 
-from controller.services.context import Context, OutDocument, Outgoing
+from controller.services.context import Context, OutDocument
 from controller.tables import StateDocument
 from devices.protocol.renewal import next_version
 from devices.protocol.topics import AreaChannel
@@ -52,13 +52,3 @@ def documents_for(session: Session, area: AreaPath) -> tuple[tuple[int, OutDocum
             (row.version, OutDocument(path, AreaChannel(row.channel), row.payload)) for row in session.exec(query)
         ]
     return tuple(found)
-
-
-def all_documents(session: Session) -> Outgoing:
-    """Every state document, to be published anew: the broker's memory is not relied on."""
-    query = select(StateDocument).order_by(col(StateDocument.area), col(StateDocument.channel))
-    return Outgoing(
-        documents=tuple(
-            OutDocument(AreaPath(row.area), AreaChannel(row.channel), row.payload) for row in session.exec(query)
-        )
-    )

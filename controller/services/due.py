@@ -1,4 +1,4 @@
-"""What is due: broadcasts that begin and end, the plan's horizon, repeats of orders, streams."""
+"""What has to be done by itself, and when the next of it is due. Doing it twice, or late, changes nothing."""
 
 from dataclasses import dataclass
 
@@ -7,48 +7,57 @@ from sqlmodel import Session, col, select
 
 from controller.services.broadcasts import expect_nodes, targets_of
 from controller.services.context import Context, Outgoing
-from controller.services.owed import OwedSend, due_orders, next_owed_at
 from controller.services.planning import plan_due, plan_week
-from controller.services.streams import DueStream, due_streams, next_stream_at
+from controller.services.trust import trust_renewal_due
 from controller.tables import Broadcast, OwedOrder
 from loa.units import InstantMs
 
 KEPT_AFTER_EXPIRY_MS = 86_400_000
+_OPEN = ("planned", "issued")
 
 
 @dataclass(frozen=True)
-class Due:
-    """What has come due: published after the commit. `streams` are those that should be going out now."""
+class Done:
+    """What was done, and when something is due again."""
 
     outgoing: Outgoing
-    orders: tuple[OwedSend, ...]
-    streams: tuple[DueStream, ...]
-    began: tuple[str, ...]
+    started: tuple[str, ...]
+    """Broadcasts that are on the air by their ordered time; whether they sound, receipts say."""
     ended: tuple[str, ...]
-    """Ids of broadcasts."""
+    next_at: InstantMs | None
 
 
-def work_due(session: Session, ctx: Context) -> Due:
-    """Do everything whose instant has come. Doing it twice, or late, or again after a stop, gives the same."""
+def do_due(session: Session, ctx: Context, since: InstantMs) -> Done:
+    """Roll the plan on, end what is over. `since`: when this was done last; starts in between are told."""
+    outgoing = Outgoing()
+    if plan_due(session, ctx) <= ctx.now:
+        outgoing += plan_week(session, ctx)
     began, ended = open_broadcasts(session, ctx), close_broadcasts(session, ctx)
-    outgoing = plan_week(session, ctx) if plan_due(session, ctx) <= ctx.now else Outgoing()
-    return Due(outgoing, due_orders(session, ctx.now), due_streams(session, ctx.now), began, ended)
+    started = session.exec(
+        select(Broadcast.id).where(
+            Broadcast.status == "issued", col(Broadcast.start_at) > since, col(Broadcast.start_at) <= ctx.now
+        )
+    ).all()
+    return Done(outgoing, tuple(dict.fromkeys((*began, *started))), ended, next_due(session, ctx))
 
 
 def next_due(session: Session, ctx: Context) -> InstantMs | None:
-    """The next instant at which there is something for `work_due` (now where it is overdue)."""
-    now = ctx.now
-    start = select(Broadcast.start_at).where(Broadcast.status == "planned").order_by(col(Broadcast.start_at)).limit(1)
-    end = select(Broadcast.expires_at).where(Broadcast.status == "issued").order_by(col(Broadcast.expires_at)).limit(1)
-    instants = [
-        session.exec(start).first(),
-        session.exec(end).first(),
-        plan_due(session, ctx),
-        next_owed_at(session, now),
-        next_stream_at(session, now),
-    ]
-    known = [one for one in instants if one is not None]
-    return InstantMs(max(now, min(known))) if known else None
+    """The next instant at which `do_due` has something to do."""
+    is_open = col(Broadcast.status).in_(_OPEN)
+    start = session.exec(
+        select(Broadcast.start_at)
+        .where(is_open, col(Broadcast.start_at) > ctx.now)
+        .order_by(col(Broadcast.start_at))
+        .limit(1)
+    ).first()
+    end = session.exec(
+        select(Broadcast.expires_at)
+        .where(is_open, col(Broadcast.expires_at) > ctx.now)
+        .order_by(col(Broadcast.expires_at))
+        .limit(1)
+    ).first()
+    instants = [start, end, plan_due(session, ctx), trust_renewal_due(session, ctx)]
+    return min((InstantMs(instant) for instant in instants if instant is not None), default=None)
 
 
 def open_broadcasts(session: Session, ctx: Context) -> tuple[str, ...]:

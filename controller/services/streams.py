@@ -61,13 +61,6 @@ def due_streams(session: Session, now: InstantMs) -> tuple[DueStream, ...]:
     return tuple(_due(row) for row in session.exec(query.order_by(col(Rendition.stream_at), col(Rendition.digest))))
 
 
-def next_stream_at(session: Session, now: InstantMs) -> InstantMs | None:
-    """When the next shared stream starts after `now`."""
-    query = select(Rendition.stream_at).where(col(Rendition.stream_at) > now, col(Rendition.streamed_at).is_(None))
-    found = session.exec(query.order_by(col(Rendition.stream_at)).limit(1)).first()
-    return None if found is None else InstantMs(found)
-
-
 def stream_ended(session: Session, digest: Digest, at: InstantMs) -> None:
     """The whole rendition went out; from now on nodes ask for what they lack."""
     session.execute(update(Rendition).where(col(Rendition.digest) == digest.hex()).values(streamed_at=at))

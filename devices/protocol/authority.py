@@ -49,16 +49,6 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class PinnedRoots:
-    """The root set that a box got at enrolment, from its identity file: nothing on the wire can replace it unsigned."""
-
-    root_set: RootSet
-
-    def authority(self) -> "Authority":
-        return Authority.pinned(self.root_set)
-
-
-@dataclass(frozen=True)
 class Authority:
     """What is trusted. `version` is 0 until a trust document was accepted."""
 

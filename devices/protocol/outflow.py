@@ -206,11 +206,6 @@ class Outflow:
         stream = self._streams.get(digest)
         return None if stream is None else Progress(stream.sent, stream.length)
 
-    @property
-    def queued_bytes(self) -> int:
-        """Asked for and not sent yet, all nodes together."""
-        return sum(item.end - item.at for qs in self._queues.values() for q in qs.values() for item in q.items)
-
     def next(self, now_s: float) -> Send | Wait | Idle:
         """What leaves next. A `Send` counts as sent once it is returned."""
         emergency = self._serve([Precedence.EMERGENCY], now_s)

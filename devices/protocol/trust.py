@@ -33,9 +33,6 @@ class Power(IntFlag):
     """Reserved: approvals of alert bodies."""
 
 
-ALL_POWERS = 63
-
-
 @dataclass(frozen=True, kw_only=True)
 class Root:
     public_key: bytes = wire(1, blob(32))

@@ -6,7 +6,7 @@ import pytest
 from sqlmodel import Session, select
 
 from controller.services.broadcasts import Issued, IssueForm, issue_now, list_broadcasts, recall
-from controller.services.due import next_due, work_due
+from controller.services.due import do_due
 from controller.services.health import store_health
 from controller.services.nodes import move_node, set_volume
 from controller.services.owed import due_orders, next_owed_at, owed_to, reconcile, wait_ms
@@ -199,11 +199,11 @@ def test_recall_of_what_may_sound(world: World) -> None:
 def test_what_is_over_cannot_be_recalled(world: World) -> None:
     issued = issue(world)
     world.clock.at += 3_600_000
-    world.run(lambda s: work_due(s, world.ctx))
+    world.run(lambda s: do_due(s, world.ctx, world.ctx.now))
     assert world.run(list_broadcasts)[0].status == "ended"
     assert world.run(lambda s: s.exec(select(OwedOrder)).all())
     world.clock.at += 86_400_000
-    world.run(lambda s: work_due(s, world.ctx))
+    world.run(lambda s: do_due(s, world.ctx, world.ctx.now))
     assert world.run(lambda s: s.exec(select(OwedOrder)).all()) == []
     with pytest.raises(Refused, match="broadcast_over"):
         world.run(lambda s: recall(s, world.ctx, id=issued.broadcast_id.hex()))
@@ -273,7 +273,7 @@ def test_stopped_at_each_step_of_issuing(world: World, step: int) -> None:
         return
     # Stopped after the commit and before anything was published: the repeats bring it, each node its own.
     world.clock.at += 2000
-    assert (world.run(lambda s: next_due(s, world.ctx)) or 0) <= world.clock.at
-    due = world.run(lambda s: work_due(s, world.ctx))
-    assert sorted(one.node for one in due.orders) == ["ct-1", "ct-2", "ct-3"]
-    assert {order_of(one.payload).id for one in due.orders} == {issued.broadcast_id}
+    assert (world.run(lambda s: next_owed_at(s, world.clock.now_ms())) or 0) <= world.clock.at
+    due = world.run(lambda s: due_orders(s, world.clock.now_ms()))
+    assert sorted(one.node for one in due) == ["ct-1", "ct-2", "ct-3"]
+    assert {order_of(one.payload).id for one in due} == {issued.broadcast_id}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import Session, select
 
-from controller.services.due import work_due
+from controller.services.due import do_due
 from controller.store import Database
 from controller.tables import Broadcast, BroadcastNode, OwedOrder, StateDocument
 from devices.protocol.documents import Timetable
@@ -23,7 +23,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from controller.services.broadcasts import IssueForm, issue_now
-from controller.services.due import work_due
+from controller.services.due import do_due
 from controller.services.programmes import ProgrammeForm, add_programme
 from controller.store import Database
 from tests.controller.services.conftest import QN, context
@@ -37,7 +37,7 @@ for number in range(1000):
     db.run(lambda s: add_programme(s, ctx, form))
     db.run(lambda s: issue_now(s, ctx, IssueForm(bulletins=[bulletin], target_areas=[QN])))
     ctx.clock.at += 600_000
-    db.run(lambda s: work_due(s, ctx))
+    db.run(lambda s: do_due(s, ctx, ctx.now))
 """
 
 
@@ -65,7 +65,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         clock.at += 3 * 3_600_000
         _check(db, known)
     world.clock.at = clock.at
-    world.run(lambda s: work_due(s, world.ctx))
+    world.run(lambda s: do_due(s, world.ctx, world.ctx.now))
     _check(db, known)
     assert len(known) > 20
     db.close()

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from controller.services.broadcasts import list_broadcasts, recall
 from controller.services.bulletins import withdraw_bulletin
-from controller.services.due import next_due, work_due
+from controller.services.due import do_due, next_due
 from controller.services.planning import plan_due, plan_week
 from controller.services.programmes import ProgrammeForm, add_programme, change_programme, form_of, stop_programme
 from controller.services.settings_changes import change_settings
@@ -79,8 +79,8 @@ def test_rolling_on_adds_a_day_and_never_touches_what_began(world: World) -> Non
         due = world.run(lambda s: next_due(s, world.ctx))
         assert due is not None
         world.clock.at = max(world.clock.at, due)
-        done = world.run(lambda s: work_due(s, world.ctx))
-        for stream in done.streams:
+        world.run(lambda s: do_due(s, world.ctx, world.clock.now_ms()))
+        for stream in world.run(lambda s: due_streams(s, world.clock.now_ms())):
             world.run(lambda s, d=stream.digest: stream_ended(s, d, world.clock.now_ms()))  # type: ignore[misc]
         for row in rows(world):
             assert seen.setdefault(row.slot, row.id) == row.id
@@ -207,7 +207,7 @@ async def test_two_planners_at_once_plan_once(world: World) -> None:
     await asyncio.gather(*(one.unit_of_work(lambda s: plan_week(s, world.ctx)) for one in both * 3))
     assert len(rows(world)) == len({row.slot for row in rows(world)}) == 14
     world.clock.at += DAY
-    await asyncio.gather(*(one.unit_of_work(lambda s: work_due(s, world.ctx)) for one in both * 3))
+    await asyncio.gather(*(one.unit_of_work(lambda s: do_due(s, world.ctx, world.ctx.now)) for one in both * 3))
     assert len(rows(world)) == len({row.slot for row in rows(world)}) == 16
     for one in both:
         one.close()
