@@ -11,7 +11,15 @@ from devices.protocol.envelope import Sealed, decode, open_any, seal
 from devices.protocol.intake import Intake, Need
 from devices.protocol.media import Piece
 from devices.protocol.orders import Order
-from devices.protocol.reports import Acknowledgement, AreaVersion, Health, Presence, PresenceState, Receipt, ReceiptEvent
+from devices.protocol.reports import (
+    Acknowledgement,
+    AreaVersion,
+    Health,
+    Presence,
+    PresenceState,
+    Receipt,
+    ReceiptEvent,
+)
 from devices.protocol.topics import UpChannel, stream_topic, up_topic
 from devices.protocol.trust import Trust
 from loa.entropy import system_entropy
@@ -45,9 +53,7 @@ class IntakePart(Part):
         super().__init__(client, options)
         self.node = NodeId(client.plan.name)
         self.intake = Intake(self.node, entropy=system_entropy, nominal_rate=options.rate)
-        need = Need(
-            options.digest, options.length, Precedence.ORDINARY, None, options.stream_at, options.pace
-        )
+        need = Need(options.digest, options.length, Precedence.ORDINARY, None, options.stream_at, options.pace)
         self.intake.set_needs([need])
         self.intake.on_link(False, time.monotonic())
         self._stream = stream_topic(options.digest)

@@ -1,7 +1,7 @@
 """A rendition of 1 MiB to many thin clients with pacing off, against bare publishes of the same pieces.
 
-The centre reads blocks from its media folder, wraps them and publishes them on the rendition's shared topic, waiting for
-its link to drain; the bare client hands its connection all pieces at once.
+The centre reads blocks from its media folder, wraps them and publishes them on the rendition's shared topic, waiting
+for its link to drain; the bare client hands its connection all pieces at once.
 """
 
 import asyncio

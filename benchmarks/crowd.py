@@ -304,13 +304,13 @@ class Crowd:
     def connect(self, timeout_s: float = 120.0) -> float:
         """All of them at once; the instant at which the last was subscribed, in monotonic seconds."""
         self._tell("connect", None)
-        return max(self._answers(timeout_s))
+        return float(max(self._answers(timeout_s)))
 
     def await_count(self, topic: str, each: int, timeout_s: float = 60.0) -> float:
         """Until every client has had `each` messages on the topic since it began; the last one's instant."""
         for pipe, size in zip(self._pipes, self._sizes, strict=True):
             pipe.send(("count", (topic, each * size)))
-        return max(count.last_s for count in self._answers(timeout_s))
+        return float(max(count.last_s for count in self._answers(timeout_s)))
 
     def counts(self, prefix: str) -> dict[str, Count]:
         """Of all topics that begin so, together."""

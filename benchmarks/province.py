@@ -32,7 +32,7 @@ from devices.protocol.keys import SigningKey
 from devices.protocol.media import manifest_for
 from devices.protocol.reports import AreaVersion, Health
 from loa.names import AreaPath
-from loa.units import ByteCount, BytesPerSecond, Digest, DurationMs, NodeId, Percent
+from loa.units import ByteCount, Digest, DurationMs, NodeId, Percent
 from tests.brokers import free_port
 
 PROVINCE = "quang-ninh"
@@ -69,7 +69,9 @@ class Made:
     """Appointments, as the roots signed them."""
 
 
-def make_province(data: Path, nodes: int, *, audio_bytes: int = 20_000, keys: bool = False, health: bool = True) -> Made:
+def make_province(
+    data: Path, nodes: int, *, audio_bytes: int = 20_000, keys: bool = False, health: bool = True
+) -> Made:
     """A folder that `loa serve` takes up: `nodes` enrolled and heard of, one approved bulletin that they do not have.
 
     keys: whether nodes can sign, which costs a moment each.
@@ -138,7 +140,7 @@ def health_of(name: str, ctx: Context, settings: AreaVersion) -> bytes:
         Health(
             node=NodeId(name), session=1, at=ctx.now, uptime_s=3600, trust_version=ctx.now, placement_version=ctx.now,
             settings=(settings,), epoch=EPOCH, last_number=0, acknowledged=0, volume=Percent(100),
-            renditions=held, link_rate=BytesPerSecond(LINK_RATE), free_bytes=ByteCount(1 << 30),
+            renditions=held, link_rate=LINK_RATE, free_bytes=ByteCount(1 << 30),
         )
     )  # fmt: skip
 

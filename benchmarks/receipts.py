@@ -1,7 +1,7 @@
 """Receipts as they come in after a broadcast: judged, kept, coverage and what is owed brought up to date, committed.
 
-Groups of 200, as the centre gathers them, one after another on one thread. SQLite (WAL, synchronous=FULL) and a PostgreSQL
-of the benchmark's own with its usual durability. Raw baselines: signatures checked alone, rows inserted alone.
+Groups of 200, as the centre gathers them, one after another on one thread. SQLite (WAL, synchronous=FULL) and a
+PostgreSQL of the benchmark's own with its usual durability. Raw baselines: signatures checked alone, rows inserted alone.
 """
 
 import statistics
@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import insert, make_url
 from sqlmodel import Session
@@ -35,7 +36,9 @@ from tests import tools
 from tests.postgres import Postgres
 
 BARS = {
-    "receipts_per_s": Bar("signed receipts verified and committed a second, the slower of both databases", at_least=3000)
+    "receipts_per_s": Bar(
+        "signed receipts verified and committed a second, the slower of both databases", at_least=3000
+    )
 }
 _EVENTS = (ReceiptEvent.RECEIVED, ReceiptEvent.READY, ReceiptEvent.STARTED, ReceiptEvent.FINISHED)
 _Signed = list[tuple[Arrived, Enrolled | None]]
@@ -106,7 +109,7 @@ def _bare(db: Database, signed: _Signed, round_number: int) -> float:
     """Rows a second, in groups, without looking at anything."""
     began = time.perf_counter()
     for at in range(0, len(signed), MOST_A_GROUP):
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "node": str(one.topic.node), "epoch": "00" * 8, "number": round_number * len(signed) + at + place + 1,
                 "at": one.at, "event": 13, "subject": None, "cause": 0, "refusal": None, "position_ms": None,
@@ -116,7 +119,7 @@ def _bare(db: Database, signed: _Signed, round_number: int) -> float:
             for place, (one, _) in enumerate(signed[at : at + MOST_A_GROUP])
         ]  # fmt: skip
 
-        def write(session: Session, rows: list[dict[str, object]] = rows) -> None:
+        def write(session: Session, rows: list[dict[str, Any]] = rows) -> None:
             session.connection().execute(insert(ReceiptRow), rows)
 
         db.run(write)

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.agents import Speaks, SpeakingPart
+from benchmarks.agents import SpeakingPart, Speaks
 from benchmarks.bars import Bar
 from benchmarks.crowd import ClientPlan, Crowd, raise_file_limit
 from benchmarks.province import PROVINCE, Made, Served, area_of, make_province, node_name

@@ -78,9 +78,7 @@ async def _world(made: Made, loop: VirtualLoop, weather: Weather, nodes: int, br
     boxes = []
     for number in range(nodes):
         name = node_name(number)
-        await centre.enrol_node(
-            id=name, area=area_of(number), public_key=node_key(name).public_key, account="bench"
-        )
+        await centre.enrol_node(id=name, area=area_of(number), public_key=node_key(name).public_key, account="bench")
         mine = chance.named(name)
         own = SkewedClock(clock, random_skew(mine.entropy()))
         box = Node(

@@ -26,7 +26,7 @@ from devices.protocol.keys import SigningKey
 from devices.protocol.topics import DownChannel, down_topic
 from loa.clock import SystemClock
 from loa.entropy import system_entropy
-from loa.units import NodeId
+from loa.units import InstantMs, NodeId
 from simulators.slow_link import SlowLink
 
 BARS = {"order_behind_audio_s": Bar("an order on a 32 kB/s link while audio comes in, worst of 20", at_most=0.5)}
@@ -100,7 +100,7 @@ async def _measure(folder: Path, made: Made, orders: int) -> dict[str, float]:
 
         await centre.unit_of_work(forget_rate)
         await centre.issue_now(
-            IssueForm(bulletins=[made.bulletin], target_nodes=[_NODE], start_at=centre.context("x").now + 600_000),
+            IssueForm(bulletins=[made.bulletin], target_nodes=[_NODE], start_at=InstantMs(clock.now_ms() + 600_000)),
             account="bench",
         )
         await _until(lambda: ears.pieces > 10)

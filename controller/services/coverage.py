@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
+from sqlalchemy import Row
 from sqlmodel import Session, col, select
 
 from controller.services.broadcasts import targeted_nodes
@@ -147,8 +149,8 @@ def coverages(session: Session, ids: Iterable[str]) -> tuple[Coverage, ...]:
     return tuple(coverage_of(name, nodes) for name, nodes in lines.items())
 
 
-def read(row: BroadcastNode) -> NodeCoverage:
-    """The value of a row."""
+def read(row: "BroadcastNode | Row[Any]") -> NodeCoverage:
+    """The value of a row, however it was read."""
     return NodeCoverage(
         NodeId(row.node), row.outcome, ReceiptCause(row.cause), _instant(row.reached_at), _instant(row.ready_at),
         _instant(row.started_at), _instant(row.finished_at), _instant(row.sounded_at), row.late_ms,

@@ -2,22 +2,25 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Table, bindparam, update
+from sqlalchemy import select as sa_select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Session, SQLModel, col, select
 
 from controller.services.coverage import NodeCoverage, advance, read
-from controller.services.journal import Journal, held_numbers
+from controller.services.journal import Journal, held_numbers, noted_numbers
 from controller.services.owed import confirm
 from controller.tables import Broadcast, BroadcastNode, NodeState, ReceiptRow
 from devices.protocol.reports import Receipt
 from loa.units import InstantMs, NodeId
 
 _AT_ONCE = 400
+_COVERAGE = sa_select(BroadcastNode.__table__)  # type: ignore[attr-defined]
+"""Columns alone: no row of it is changed through the session."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def _project(session: Session, receipts: Sequence[Receipt]) -> None:
         for receipt in group:
             line = advance(line, receipt)
         if line != before:
-            fresh.append(asdict(line) | {"broadcast": subject, "cause": int(line.cause)})
+            fresh.append({**vars(line), "broadcast": subject, "cause": int(line.cause)})
     if fresh:
         _upsert(session, BroadcastNode, fresh)
 
@@ -108,22 +111,29 @@ def _held_coverage(
 ) -> Mapping[tuple[str, str], NodeCoverage]:
     found: dict[tuple[str, str], NodeCoverage] = {}
     for at in range(0, len(nodes), _AT_ONCE):
-        query = select(BroadcastNode).where(
+        query = _COVERAGE.where(
             col(BroadcastNode.broadcast).in_(subjects), col(BroadcastNode.node).in_(nodes[at : at + _AT_ONCE])
         )
-        found |= {(row.broadcast, row.node): read(row) for row in session.exec(query)}
+        found |= {(row.broadcast, row.node): read(row) for row in session.connection().execute(query)}
     return found
 
 
 def _advance_held(session: Session, journals: Sequence[Journal], now: InstantMs) -> tuple[Held, ...]:
     held = held_numbers(session, journals, now)
-    nodes = sorted({node for node, _ in journals})
-    states = {row.node: row for row in session.exec(select(NodeState).where(col(NodeState.node).in_(nodes)))}
-    for (node, epoch), number in held.items():
-        state = states.get(node)
-        if state is not None and (state.epoch != epoch or state.held_number != number):
-            state.epoch, state.held_number = epoch, number
-            session.add(state)
+    noted = noted_numbers(session, journals)
+    fresh = [
+        {"its_node": node, "its_epoch": epoch, "its_number": number}
+        for (node, epoch), number in held.items()
+        if noted[node, epoch] != number
+    ]
+    if fresh:
+        session.connection().execute(
+            update(NodeState)
+            .where(col(NodeState.node) == bindparam("its_node"))
+            .values(epoch=bindparam("its_epoch"), held_number=bindparam("its_number")),
+            fresh,
+        )
+        session.expire_all()
     return tuple(Held(node, epoch, number) for (node, epoch), number in held.items())
 
 
