@@ -1,7 +1,8 @@
 """Receipts as they come in after a broadcast: judged, kept, coverage and what is owed brought up to date, committed.
 
 Groups of 200, as the centre gathers them, one after another on one thread. SQLite (WAL, synchronous=FULL) and a
-PostgreSQL of the benchmark's own with its usual durability. Raw baselines: signatures checked alone, rows inserted alone.
+PostgreSQL of the benchmark's own with its usual durability. Raw baselines: signatures checked alone, rows inserted
+alone.
 """
 
 import statistics
