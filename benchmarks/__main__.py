@@ -1,4 +1,4 @@
-"""`./run bench [NAME …] [--quick] [--json FILE]`: measure the promises and print them beside their bars.
+"""`./run bench [NAME …] [--quick] [--json FILE] [--plots FOLDER]`: measure the promises and print them beside their bars.
 
 A benchmark is a module of this folder with `BARS: dict[str, Bar]` and `run(quick: bool) -> dict[str, float]`; figures
 without a bar of their own (raw baselines) are printed beside those that have one.
@@ -18,6 +18,7 @@ from rich.table import Table
 
 import benchmarks
 from benchmarks.bars import Bar
+from benchmarks.plots import draw
 
 
 def available() -> dict[str, ModuleType]:
@@ -38,6 +39,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="smaller and fewer runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw cost against number of nodes there (SVG)")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in modules]
     if unknown:
@@ -58,6 +60,9 @@ def main(arguments: list[str]) -> int:
     console.print(table)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if options.plots:
+        for path in draw(figures, options.plots):
+            console.print(f"[dim]drawn: {path}[/dim]")
     return 0 if all(bars[key].met(value) for key, value in figures.items() if key in bars) else 1
 
 
