@@ -89,7 +89,7 @@ class PlaybackEvents:
     """Monotonic seconds of the first sample leaving the speaker."""
     finished: Callable[[], None]
     failed: Callable[[str], None]
-    """No audio at its time (starved for longer than it may), undecodable, or the device is gone."""
+    """No audio at its time (starved for longer than it may, or too much in all), undecodable, or the device is gone."""
 
 
 class Speaker(Protocol):

@@ -52,7 +52,7 @@ class DecodedAhead:
         if self.failure is not None and not here:
             return None
         missing = count - len(here) // FRAME_BYTES
-        if missing == 0 or over:
+        if missing == 0 or (over and self.failure is None):
             return here
         return here + bytes(missing * FRAME_BYTES)
 

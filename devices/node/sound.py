@@ -12,6 +12,8 @@ from loa.units import DurationMs
 FRAME_BYTES = 2
 LONGEST_STARVATION_S = 10.0
 """Silence in place of missing audio for longer than this in one piece fails the clip."""
+MOST_MISSING_S = 1.0
+"""A clip of which more than this was silence for want of audio has failed: nobody says that it was heard to its end."""
 _TONE_LEVEL = 0.25
 _TONE_FADE_S = 0.02
 
@@ -46,7 +48,7 @@ class ClipSound:
     def read(self, frames: int) -> bytes:
         """Exactly `frames` frames; fewer at the end, none after it.
 
-        Raises Fault: decode_failed, or audio_missing after too long a silence.
+        Raises Fault: decode_failed; audio_missing after too long a silence, or at the end where too much was missing.
         """
         out = self._read(frames, waits=False)
         assert out is not None
@@ -59,7 +61,7 @@ class ClipSound:
     def _read(self, frames: int, *, waits: bool) -> bytes | None:
         frames = min(frames, self._left)
         if frames <= 0:
-            return b""
+            return self._end()
         out = self._from_tone(frames) if self._tone is not None else self._from_files(frames, waits=waits)
         if out is None:
             return None
@@ -68,9 +70,15 @@ class ClipSound:
         self._given += got
         if got == 0:
             self._left = 0
+            return self._end()
         if self._left == 0 and self.starved_frames and self.starved_frames == self._given:
             raise Fault("audio_missing", limit=LONGEST_STARVATION_S)
         return out
+
+    def _end(self) -> bytes:
+        if self.starved_frames > MOST_MISSING_S * RATE:
+            raise Fault("audio_missing", limit=MOST_MISSING_S)
+        return b""
 
     def _from_tone(self, frames: int) -> bytes:
         assert self._tone is not None

@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 
 from devices.node.memory import MemoryStorage
-from devices.protocol.envelope import seal
+from devices.protocol.envelope import encode, seal
+from devices.protocol.media import Piece
 from devices.protocol.orders import Order, OrderAction
 from devices.protocol.refusal import RefusalReason
 from devices.protocol.reports import ReceiptCause, ReceiptEvent
-from devices.protocol.topics import AreaChannel, DownChannel, area_topic
+from devices.protocol.topics import AreaChannel, DownChannel, area_topic, down_topic, stream_topic
 from devices.protocol.trust import Revocation
 from loa.precedence import Kind, Precedence
+from loa.units import ByteCount
 from tests.node.rig import Rig, an_id, recording
-from tests.protocol.world import COMMUNE, CONTROLLER, DRILLER, PERSON, appointment, by_roots, id_of, key_of
+from tests.protocol.world import COMMUNE, CONTROLLER, DRILLER, NODE, PERSON, appointment, by_roots, id_of, key_of
 
 E, C, R = ReceiptEvent, ReceiptCause, RefusalReason
 EMERGENCY = Precedence.EMERGENCY
@@ -164,3 +166,49 @@ async def test_i1_nothing_unauthorised_sounds(rig: Rig) -> None:
     assert E.REFUSED in rig.desk.events(an_id("a"))
     assert rig.desk.health is not None
     assert {one.reason for one in rig.desk.health.refusals} == set(refused)
+
+
+async def test_forged_audio_never_sounds(rig: Rig) -> None:
+    """By the node's own topic and by the shared stream, before, among and after the genuine blocks."""
+    await rig.up(MemoryStorage())
+    sound, other = recording(6.0), recording(6.0, 900.0)
+    rig.desk.serves = False
+    rig.give(rig.order("x", sound, in_ms=8000))
+    await rig.clock.advance(1)
+
+    def forge() -> None:
+        rig.say(DownChannel.CTL, other.manifest)
+        for offset in range(0, sound.ref.length_bytes, 4096):
+            data = other.file[offset : min(offset + 4096, sound.ref.length_bytes)]
+            forged = encode(Piece(rendition=sound.digest, offset=ByteCount(offset), data=data))
+            for topic in (stream_topic(sound.digest), down_topic(NODE, DownChannel.PIECE)):
+                rig.desk.link.publish(topic, forged)
+
+    forge()
+    await rig.clock.advance(1)
+    rig.desk.serves = True
+    for _ in range(4):
+        await rig.clock.advance(1)
+        forge()
+    await rig.clock.advance(60)
+    assert np.array_equal(rig.heard("x"), sound.sound)
+    assert E.FINISHED in rig.desk.events(an_id("x"))
+
+
+async def test_a_block_that_the_card_spoilt_never_sounds(rig: Rig) -> None:
+    """Checked again when it is read: what comes out is the recording's, or nothing; never what the bytes became."""
+    storage = MemoryStorage()
+    await rig.up(storage)
+    sound = recording(6.0)
+    rig.timetable(rig.entry("x", 20_000, sound))
+    await rig.clock.advance(10)
+    rig.desk.serves = False
+    assert sound.digest in rig.node.status().renditions
+    name = f"r/{sound.digest.hex()}/audio"
+    storage.write_at(name, 9000, bytes(300))
+    await rig.clock.advance(60)
+    heard = rig.heard("x")
+    ends = int(np.flatnonzero(heard != sound.sound[: len(heard)])[0])
+    assert ends > 48_000
+    assert not heard[ends:].any()
+    assert causes(rig, "x")[-1] == (E.STOPPED, C.NO_AUDIO)
