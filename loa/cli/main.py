@@ -1,9 +1,10 @@
 """The root of the command. A verb's module is imported only when it is used, so that a box needs only its own parts."""
 
+import contextlib
 import difflib
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -37,6 +38,7 @@ VERBS: dict[str, Verb] = {
     "say": Verb("loa.cli.say", "Broadcast a recording at once.", "controller"),
     "broadcast": Verb("loa.cli.broadcasts", "Broadcasts: list, show, stop, recall.", "controller"),
     "coverage": Verb("loa.cli.coverage", "Who heard a broadcast.", "controller"),
+    "simulate": Verb("loa.cli.simulate", "A province in virtual time, under faults.", "simulate"),
     "demo": Verb("loa.cli.demo", "A small province on this machine, from recording to receipts.", "simulate"),
 }
 
@@ -84,8 +86,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write(f"loa: there is no verb `{given[0]}`.{hint} `loa --help` lists them.\n")
         sys.exit(2)
     try:
-        _app_of(given[0])(args=given[1:], prog_name=f"loa {given[0]}")
+        with _machine_in_words():
+            _app_of(given[0])(args=given[1:], prog_name=f"loa {given[0]}")
     except LoaError as error:
         explained = explain(error, "en")
         sys.stderr.write(f"loa: {explained.title} [{error.code}]\n     {explained.remedy}\n")
         sys.exit(4 if isinstance(error, Fault) else 3 if isinstance(error, OperatorNeeded) else 1)
+
+
+@contextlib.contextmanager
+def _machine_in_words() -> Iterator[None]:
+    """A folder that may not be written, a disk that is full: said as what it is, without a trace of our own lines."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason, name = error.strerror or str(error), "" if error.filename is None else str(error.filename)
+        raise OperatorNeeded("machine_refused", reason=reason, value=name) from error

@@ -114,6 +114,11 @@ class Box:
         spells = [at for at, there in self._times if there and at <= until]
         return not any(at <= until and (self._ends_after(at) > since) for at in spells)
 
+    def was_there_for(self, least_ms: int, since: InstantMs, until: InstantMs) -> bool:
+        """Whether it had both power and a link for that long without a break in this span."""
+        spells = [(at, self._ends_after(at)) for at, there in self._times if there]
+        return any(min(end, until) - max(at, since) >= least_ms for at, end in spells)
+
     def _ends_after(self, at: InstantMs) -> InstantMs:
         return next((end for end, there in self._times if end > at and not there), InstantMs(1 << 60))
 

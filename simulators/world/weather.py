@@ -7,6 +7,7 @@ again arrives twice, and a half-open connection swallows everything until somebo
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 
 from devices.links.loopback import LoopbackBroker, LoopbackLink
@@ -56,6 +57,23 @@ class _Way:
         return max(0.0, self.free_at_s - now_s) * rate
 
 
+class _InItsName:
+    """What a link tells its listener happens in the name of the process that started it, whoever caused it."""
+
+    def __init__(self, listener: LinkListener) -> None:
+        self._listener = listener
+        self._context = copy_context()
+
+    def link_up(self) -> None:
+        self._context.copy().run(self._listener.link_up)
+
+    def link_down(self, reason: str) -> None:
+        self._context.copy().run(self._listener.link_down, reason)
+
+    def delivered(self, delivery: Delivery) -> None:
+        self._context.copy().run(self._listener.delivered, delivery)
+
+
 class WeatherLink(LoopbackLink):
     """A Link through weather. Must be used on a virtual (or any) running loop."""
 
@@ -79,6 +97,9 @@ class WeatherLink(LoopbackLink):
         """Its process was killed: nothing goes out or comes in, and nobody is told."""
         self.reach_changed: Callable[[bool], None] = lambda _up: None
         """Told when the link truly comes up or goes down, half-open counting as down."""
+        self._severed = False
+        self.muted = False
+        """What it sends is lost on the way, and what is sent to it arrives."""
         self.bytes_up = self.bytes_down = self.dropped = 0
 
     # Sending
@@ -87,7 +108,7 @@ class WeatherLink(LoopbackLink):
         if self.dead or not self.is_up:
             return False
         self.bytes_up += len(payload)
-        if self._half_open or (qos == 0 and self._random.random() < self.weather.lost):
+        if self._half_open or self.muted or (qos == 0 and self._random.random() < self.weather.lost):
             return True
         times = 2 if qos and self._random.random() < self.weather.duplicate else 1
         for _ in range(times):
@@ -109,13 +130,13 @@ class WeatherLink(LoopbackLink):
         if waiting > self.weather.backlog_bytes or self._random.random() < self.weather.lost:
             self.dropped += 1
             return
-        self.bytes_down += len(delivery.payload)
         times = 2 if self._random.random() < self.weather.duplicate else 1
         for _ in range(times):
             self._later(self._down_way, len(delivery.payload), self.weather.delay_down_s, self._arrive_here, delivery)
 
     def _arrive_here(self, connection: int, delivery: Delivery) -> None:
         if connection == self._connection and not self.dead and self.is_up and self._listener is not None:
+            self.bytes_down += len(delivery.payload)
             self._listener.delivered(delivery)
 
     def _later(self, way: _Way, size: int, delay_s: float, act: Callable[..., None], *what: object) -> None:
@@ -137,13 +158,16 @@ class WeatherLink(LoopbackLink):
     # Weather
 
     def _connect(self) -> None:
+        if self._severed:
+            return
         was_up = self.is_up
         super()._connect()
         if self.is_up and not was_up:
             self.reach_changed(True)
 
     def drop(self, reason: str = "cut") -> None:
-        """The connection ends and both ends know; the broker publishes the will. Comes back by `restore`."""
+        """The connection ends and both ends know; the broker publishes the will. Comes back by `restore` alone."""
+        self._severed = True
         self._connection += 1
         self._half_open = False
         self.reach_changed(False)
@@ -172,6 +196,7 @@ class WeatherLink(LoopbackLink):
 
     def restore(self) -> None:
         """Reconnect after a jittered moment."""
+        self._severed = False
         if not self.dead:
             asyncio.get_running_loop().call_later(0.1 + 2.0 * self._random.random(), self._connect)
 
@@ -187,4 +212,4 @@ class WeatherLink(LoopbackLink):
 
     async def start(self, listener: LinkListener) -> None:
         if not self.dead:
-            await super().start(listener)
+            await super().start(_InItsName(listener))

@@ -1,11 +1,11 @@
 """What must hold in every world, whatever the weather. Each breach is told with its number and in words.
 
-I1 no unauthorised sound; I3 no scheduled broadcast twice at a node; I4 amplifier off at its limit; I5 the centre never
+I1 no unauthorised sound; I2 a released emergency is heard and told of at every node that had a chance; I3 no scheduled broadcast twice at a node; I4 amplifier off at its limit; I5 the centre never
 claims "played" without a signed receipt; I6 what was acknowledged is never lost; I7 every silence in a planned slot has
 a stated reason; and nothing fails inside.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
@@ -22,6 +22,8 @@ TERMINAL = frozenset({"finished", "skipped", "stopped", "unconfirmed", "refused"
 SETTLED_MS = 20 * 60_000
 """A box that has had power, and a link, for this long has told everything."""
 GRACE_MS = 300_000
+CHANCE_MS = 240_000
+"""A box that was there for this long has had its chance to sound an emergency."""
 _TOLERANCE_MS = 1_000
 
 
@@ -41,7 +43,7 @@ def breaches(province: Province, *, settled: bool) -> list[Breach]:
     """Everything that does not hold now. settled: the weather was calm for a while, so all must be told."""
     found = [*_faults(province)]
     for box in province.boxes.values():
-        found += [*_sound_limits(box), *_no_repeats(box)]
+        found += [*_sound_limits(box), *_no_repeats(box, province.ledger.emergencies)]
     centre = province.centre
     if centre is not None:
         found += centre.db.read(lambda session: list(_against_tables(session, province, settled)))
@@ -53,7 +55,7 @@ def _faults(province: Province) -> Iterator[Breach]:
     for fault in [*province.centre_faults, *(process.faults if process is not None else ())]:
         yield Breach("works", "centre", repr(fault)[:300])
     centre = province.centre
-    if centre is not None:
+    if centre is not None and not province.centre_troubled:
         for name, count in centre.transmitter.wire.counters.faults.items():
             yield Breach("works", "centre", f"{name} failed {count} times")
     for box in province.boxes.values():
@@ -69,10 +71,12 @@ def _sound_limits(box: Box) -> Iterator[Breach]:
             yield Breach("I4", box.name, f"{sounding.label[:8]} sounded {lasted} ms of {sounding.limit_ms}")
 
 
-def _no_repeats(box: Box) -> Iterator[Breach]:
-    """I3: no part of a broadcast twice, and nothing of it again after the power failed in it."""
+def _no_repeats(box: Box, emergencies: Collection[str]) -> Iterator[Breach]:
+    """I3: no part of a broadcast twice, and nothing of it again after the power failed in it. Emergencies repeat."""
     heard: dict[str, Sounding] = {}
     for sounding in box.soundings:
+        if sounding.label in emergencies:
+            continue
         before = heard.get(sounding.label)
         heard[sounding.label] = sounding
         if before is None or before.ended_ms is None:
@@ -92,6 +96,7 @@ def _against_tables(session: Session, province: Province, settled: bool) -> Iter
     yield from _authorised(province, rows, meant)
     yield from _claims(session, province)
     yield from _promises(session, province, rows)
+    yield from _emergencies(session, province, rows, meant)
     if settled:
         yield from _acknowledged(session, province)
         yield from _reasons(session, province, rows, meant)
@@ -142,8 +147,27 @@ def _promises(session: Session, province: Province, rows: dict[str, Broadcast]) 
         if broadcast not in rows:
             yield Breach("I6", "centre", f"lost the broadcast {broadcast}")
     for broadcast in ledger.recalled:
-        if broadcast in rows and rows[broadcast].status != "recalled":
+        if broadcast in rows and broadcast not in ledger.revoked and rows[broadcast].status != "recalled":
             yield Breach("I6", "centre", f"forgot the recall of {broadcast}")
+
+
+def _emergencies(
+    session: Session, province: Province, rows: dict[str, Broadcast], meant: dict[str, frozenset[str]]
+) -> Iterator[Breach]:
+    """I2: who had power and a link for a while before the emergency's end has sounded it, and the centre knows."""
+    now = province.clock.now_ms()
+    outcomes = {(one.broadcast, one.node): one.outcome for one in session.exec(select(BroadcastNode))}
+    for emergency, released in province.ledger.emergencies.items():
+        ends = InstantMs(min(rows[emergency].expires_at, province.ledger.recalled.get(emergency, now)))
+        for name in sorted(meant[emergency]):
+            box = province.boxes[name]
+            if now < ends or not box.was_there_for(CHANCE_MS, released, ends):
+                continue
+            if all(one.label != emergency for one in box.soundings):
+                yield Breach("I2", name, f"was there and never sounded the emergency {emergency[:8]}")
+            outcome = outcomes.get((emergency, name), "not a word")
+            if box.settled(now, SETTLED_MS) and now > ends + SETTLED_MS and outcome not in TERMINAL:
+                yield Breach("I2", name, f"the emergency {emergency[:8]} has no end there: {outcome}")
 
 
 def _acknowledged(session: Session, province: Province) -> Iterator[Breach]:

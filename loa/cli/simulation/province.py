@@ -34,8 +34,8 @@ from simulators.world.weather import Weather, WeatherLink
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 PROVINCE = AreaPath("quang-ninh")
 PERSON = "province"
-BYTES_PER_S = 3000
-"""Of Opus at 24 kbit/s."""
+BYTES_PER_S = 1500
+"""Of Opus at 12 kbit/s: speech."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,21 @@ class Ledger:
     """Immediate broadcasts by id, with their ordered start."""
     recalled: dict[str, InstantMs] = field(default_factory=dict)
     """When the recall was accepted."""
+    emergencies: dict[str, InstantMs] = field(default_factory=dict)
+    """When each was released."""
+    revoked: set[str] = field(default_factory=set)
+    """Emergencies whose key was revoked: what became of them is another scenario's."""
     refused: list[str] = field(default_factory=list)
     """Wishes that were refused or met a dead centre, in words."""
+
+
+@dataclass
+class Counted:
+    """What went on, for the figures at the end."""
+
+    broadcasts: int = 0
+    """Immediate ones that people asked for; those of programmes are counted in the tables."""
+    troubles: int = 0
 
 
 class Province:
@@ -74,14 +87,22 @@ class Province:
         self.folder = folder
         self.boxes: dict[str, Box] = {}
         self.ledger = Ledger()
+        self.counted = Counted()
         self.centre: Centre | None = None
         self.health_interval_s = 900
         self.centre_weather = Weather(delay_up_s=0.001, delay_down_s=0.001)
         self.centre_starts = 0
+        self.centre_troubled = False
+        """Its tables were locked or full for a while: turns that failed then are no breach."""
         self.centre_faults: list[BaseException] = []
         self._centre_process: Process | None = None
         self._centre_link: WeatherLink | None = None
         logging.getLogger("loa").setLevel(logging.CRITICAL)
+
+    def trouble(self, who: str, what: str) -> None:
+        """Something goes wrong on purpose."""
+        self.counted.troubles += 1
+        self.story.tell(who, what)
 
     # The centre
 
@@ -110,7 +131,7 @@ class Province:
         process, link = self._centre_process, self._centre_link
         if process is None or link is None:
             return
-        self.story.tell("centre", "is killed")
+        self.trouble("centre", "is killed")
         link.kill()
         process.kill()
         self.centre_faults += process.faults
@@ -195,6 +216,7 @@ class Province:
             return None
         name: str = issued.broadcast_id.hex()
         self.ledger.issued[name] = issued.start_at
+        self.counted.broadcasts += 1
         return name
 
     async def recall(self, broadcast: str) -> None:

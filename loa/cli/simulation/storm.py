@@ -32,8 +32,11 @@ class StormPlan:
 class Storm:
     """Troubles and wishes over one province."""
 
-    def __init__(self, province: Province, plan: StormPlan) -> None:
+    def __init__(
+        self, province: Province, plan: StormPlan, progress: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.province, self.plan = province, plan
+        self._progress = progress
         self._chance = province.chance.named("storm")
         self._random = self._chance.random
         self._bulletins: list[Bulletin] = []
@@ -44,12 +47,20 @@ class Storm:
         """From the first enrolment to the calm after the storm."""
         await self._settle_in()
         ends_s = self.province.loop.time() + self.plan.days * DAY_S
-        running = [self._go(self._troubles(ends_s)), self._go(self._wishes(ends_s))]
+        running = [self._go(one(ends_s)) for one in (self._troubles, self._wishes, self._days)]
         for one in running:
             await one
         self._over = True
         await self._mend()
         await self.province.pass_time(CALM_S)
+
+    async def _days(self, ends_s: float) -> None:
+        """Says how far it is."""
+        day = 0
+        while self.province.loop.time() + DAY_S < ends_s:
+            await self.province.pass_time(DAY_S)
+            day += 1
+            self._progress(f"day {day} of {self.plan.days:g}")
 
     def _go(self, work: Coroutine[Any, Any, None]) -> Any:
         return self.province.loop.create_task(work)
@@ -155,36 +166,38 @@ class Storm:
         box = self._some_box()
         link = box.link
         if link is not None:
-            self.province.story.tell(box.name, "loses its link")
+            self.province.trouble(box.name, "loses its link")
             link.drop("cut")
             self._later(self._random.choice([20.0, 600.0, 6 * HOUR_S]), link.restore)
 
     def _link_half_opens(self) -> None:
         box = self._some_box()
         if box.link is not None:
-            self.province.story.tell(box.name, "has a half-open link")
+            self.province.trouble(box.name, "has a half-open link")
             box.link.half_open()
 
     def _power_fails(self) -> None:
         box = self._some_box()
+        self.province.counted.troubles += 1
         box.power_cut()
         self._later(self._random.choice([2.0, 300.0, 4 * HOUR_S]), lambda: self._go(box.power_on()))
 
     def _power_fails_in_a_write(self) -> None:
         box = self._some_box()
+        self.province.counted.troubles += 1
         box.platter.cut_in = self._random.randrange(1, 40)
         self._later(HOUR_S, lambda: self._go(box.power_on()))
 
     def _clock_jumps(self) -> None:
         box = self._some_box()
-        self.province.story.tell(box.name, "will have a clock wrong by years")
+        self.province.trouble(box.name, "will have a clock wrong by years")
         box.skew = replace(box.skew, offset_ms=self._random.choice([-10, 10]) * 365 * DAY_S * 1000)
 
     def _disk_fills(self) -> None:
         box = self._some_box()
         memory = box.platter.memory
         whole, memory.capacity = memory.capacity, memory.capacity - memory.free_bytes() + 4096
-        self.province.story.tell(box.name, "has a full disk")
+        self.province.trouble(box.name, "has a full disk")
         self._later(2 * HOUR_S, lambda: setattr(memory, "capacity", whole))
 
     def _centre_dies(self) -> None:
@@ -194,7 +207,7 @@ class Storm:
     def _centre_link_drops(self) -> None:
         link = self.province.centre_link
         if link is not None:
-            self.province.story.tell("centre", "loses its broker")
+            self.province.trouble("centre", "loses its broker")
             link.drop("cut")
             self._later(60.0, link.restore)
 
@@ -203,7 +216,7 @@ class Storm:
         if not broker.running:
             return
         forgets = self._random.random() < 0.5
-        self.province.story.tell("broker", "dies and will have forgotten everything" if forgets else "dies")
+        self.province.trouble("broker", "dies and will have forgotten everything" if forgets else "dies")
         broker.stop()
         if forgets:
             broker.forget()

@@ -1,0 +1,132 @@
+"""Emergencies: at least once at every box that can hear, until they are over or taken back."""
+
+from loa.cli.simulation.scenarios import scenario
+from loa.cli.simulation.world import HOUR_S, MINUTE_S, World
+
+
+@scenario(boxes=4)
+async def resent_until_confirmed(world: World) -> None:
+    """An emergency is released while boxes are off, cut and half-open, and the centre dies: each is reached in time."""
+    boxes = await world.commune()
+    officer = await world.officer()
+    warning = await world.bulletin("warning", 20)
+    await world.passes(10 * MINUTE_S)
+    boxes[0].power_cut()
+    for box, cut in ((boxes[1], True), (boxes[2], False)):
+        assert box.link is not None
+        world.province.trouble(box.name, "loses its link" if cut else "has a half-open link")
+        if cut:
+            box.link.drop("cut")
+        else:
+            box.link.half_open()
+    emergency = await officer.release("quang-ninh/co-to", warning, lasts_s=HOUR_S, repeats=0)
+    assert emergency is not None
+    await world.passes(30)
+    world.province.kill_centre()
+    await world.passes(MINUTE_S)
+    await world.province.start_centre()
+    await world.passes(5 * MINUTE_S)
+    await boxes[0].power_on()
+    assert boxes[1].link is not None
+    boxes[1].link.restore()
+    came = world.now()
+    await world.passes(2 * MINUTE_S)
+    for box in boxes:
+        first = next(iter(world.heard(box, emergency)), None)
+        world.must("I2", box.name, first is not None, "did not sound the emergency")
+        if first is not None and box in boxes[:2]:
+            late_ms = first.began_ms - came
+            world.must("I2", box.name, late_ms <= 30_000, f"sounded it {late_ms} ms after it came back")
+    await world.passes(2 * HOUR_S)
+    for box in boxes:
+        world.must("I2", box.name, world.outcome(emergency, box) in ("finished", "stopped"), "told no end of it")
+
+
+@scenario(boxes=2)
+async def over_before_it_came_back(world: World) -> None:
+    """A box comes back when the emergency has expired: it stays silent."""
+    away, there = await world.commune()
+    officer = await world.officer()
+    warning = await world.bulletin("warning", 20)
+    await world.passes(5 * MINUTE_S)
+    away.power_cut()
+    emergency = await officer.release("quang-ninh/co-to", warning, lasts_s=600)
+    assert emergency is not None
+    await world.passes(11 * MINUTE_S)
+    await away.power_on()
+    await world.passes(20 * MINUTE_S)
+    world.must("I1", away.name, not world.heard(away, emergency), "sounded an emergency that was over")
+    world.must("control", there.name, bool(world.heard(there, emergency)), "did not sound it in time")
+
+
+@scenario(boxes=2)
+async def over_an_ordinary_one(world: World) -> None:
+    """An emergency comes into an ordinary broadcast: it is on the air within two seconds, alone."""
+    boxes = await world.commune()
+    officer = await world.officer()
+    warning = await world.bulletin("warning", 20)
+    speech = await world.bulletin("speech", 300)
+    await world.passes(5 * MINUTE_S)
+    ordinary = await world.say(speech)
+    sounding = await world.until(lambda: all(world.heard(box, ordinary) for box in boxes), within_s=15 * MINUTE_S)
+    world.must("control", "boxes", sounding, "the ordinary broadcast did not begin")
+    await world.passes(10)
+    emergency = await officer.release("quang-ninh/co-to", warning)
+    assert emergency is not None
+    released = world.now()
+    await world.passes(5 * MINUTE_S)
+    for box in boxes:
+        stopped = world.heard(box, ordinary)[0].ended_ms
+        began = world.heard(box, emergency)[0].began_ms if world.heard(box, emergency) else None
+        world.must("I2", box.name, began is not None and began - released <= 15_000, f"began after {began}")
+        if began is not None:
+            world.must("I2", box.name, stopped is not None and stopped <= began, "went on with the ordinary one")
+    await world.passes(HOUR_S)
+
+
+@scenario(fault=28, boxes=2)
+async def revoked_while_it_sounds(world: World) -> None:
+    """The key that released an emergency is revoked while it sounds: it stops, and what it signs next stays silent."""
+    boxes = await world.commune()
+    officer = await world.officer()
+    warning = await world.bulletin("warning", 20)
+    await world.passes(5 * MINUTE_S)
+    emergency = await officer.release("quang-ninh/co-to", warning, lasts_s=HOUR_S, repeats=0)
+    assert emergency is not None
+    await world.passes(2 * MINUTE_S)
+    for box in boxes:
+        world.must("control", box.name, box.node is not None and box.node.status().playing is not None, "is silent")
+    await officer.revoke()
+    world.province.ledger.recalled[emergency] = world.now()
+    world.province.ledger.revoked.add(emergency)
+    await world.passes(2 * MINUTE_S)
+    for box in boxes:
+        still = box.node is not None and box.node.status().playing is not None
+        world.must("I1", box.name, not still, "goes on under a revoked key")
+    second = await officer.release("quang-ninh/co-to", warning, lasts_s=600)
+    assert second is not None
+    world.province.ledger.emergencies.pop(second)
+    await world.passes(10 * MINUTE_S)
+    for box in boxes:
+        world.must("I1", box.name, not world.heard(box, second), "sounded an order of a revoked key")
+
+
+@scenario(boxes=3)
+async def cancelled(world: World) -> None:
+    """An emergency that repeats without end is cancelled: every box is silent, and one that was away stays so."""
+    boxes = await world.commune()
+    officer = await world.officer()
+    warning = await world.bulletin("warning", 20)
+    await world.passes(5 * MINUTE_S)
+    emergency = await officer.release("quang-ninh/co-to", warning, lasts_s=2 * HOUR_S, repeats=0)
+    assert emergency is not None
+    await world.passes(2 * MINUTE_S)
+    boxes[2].power_cut()
+    await officer.cancel(emergency)
+    await world.passes(20)
+    for box in boxes[:2]:
+        world.must("I1", box.name, box.soundings[-1].how != "on", "goes on after the cancel")
+    await boxes[2].power_on()
+    await world.passes(30)
+    world.must("I1", boxes[2].name, boxes[2].soundings[-1].how != "on", "goes on after the cancel")
+    await world.passes(HOUR_S)
