@@ -123,7 +123,9 @@ class RecordingFile:
                     metadata_errors="replace",
                 )
             except (av.FFmpegError, ValueError, OverflowError) as error:
-                raise Refused("decode_failed", field="file", plays_s=0, claimed_s="?", why=str(error)) from error
+                raise Refused(
+                    "decode_failed", field="file", plays_s=0, claimed_s="?", why="damaged or cut off"
+                ) from error
             with container:
                 streams = container.streams.audio
                 if not streams or streams[0].codec_context is None:

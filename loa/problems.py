@@ -76,8 +76,20 @@ PROBLEMS: dict[str, Words] = {
     "port_in_use": Words(
         "Cổng {value} đang được dùng",
         "Port {value} is in use",
-        "Chọn cổng khác bằng --port, hoặc để trống để lấy cổng bất kỳ.",
-        "Choose another with --port, or leave it out to take any free one.",
+        "Dừng tiến trình kia, hoặc chọn cổng khác: --port SỐ; --port 0 lấy một cổng còn trống.",
+        "Stop the other process, or choose another port: --port NUMBER; --port 0 takes any free one.",
+    ),
+    "address_unusable": Words(
+        "Không nhận kết nối được ở {value}: {reason}",
+        "Cannot listen at {value}: {reason}",
+        "--bind nhận một địa chỉ của chính máy này; 0.0.0.0 là mọi địa chỉ. Cổng dưới 1024 cần quyền root.",
+        "--bind takes an address that this machine has; 0.0.0.0 means all of them. Ports below 1024 need root.",
+    ),
+    "machine_refused": Words(
+        "Máy này từ chối: {reason} {value}",
+        "This machine refused: {reason} {value}",
+        "Kiểm tra đường dẫn, quyền truy cập và chỗ trống trên ổ đĩa.",
+        "Check the path, its permissions and the room on the disk.",
     ),
     "file_missing": Words(
         "Không có tệp {value}",

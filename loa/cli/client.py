@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Annotated, Any, TypeVar
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import httpx
 import typer
@@ -23,6 +24,7 @@ from loa.problems import PROBLEMS, Words
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="Print the server's reply as JSON.")]
+_VILLAGE_TIME = ZoneInfo("Asia/Ho_Chi_Minh")
 _PATIENCE = httpx.Timeout(60.0, connect=5.0)
 
 
@@ -224,10 +226,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, non
 
 
 def local(instant: str | None) -> str:
-    """An instant by this machine's clock, to the second."""
+    """An instant by the villages' clock, to the second: what programmes are written in, wherever this machine is."""
     if instant is None:
         return ""
-    return datetime.fromisoformat(instant).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromisoformat(instant).astimezone(_VILLAGE_TIME).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def minutes(ms: int) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import socket
@@ -19,7 +20,7 @@ from controller.centre import Centre
 from controller.config import CentreConfig, load_config
 from loa.errors import Refused
 
-app = typer.Typer(add_completion=False, no_args_is_help=False)
+app = typer.Typer(add_completion=False, no_args_is_help=False, rich_markup_mode=None)
 _GRACE_S = 5
 _BACKLOG = 2048
 
@@ -107,13 +108,16 @@ async def _serve(config: CentreConfig) -> None:
 
 
 def _listener(bind: str, port: int) -> socket.socket:
-    """Raises Refused(port_in_use), before anything else was started."""
+    """Raises Refused(port_in_use, address_unusable), before anything else was started."""
     listener = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((bind, port))
     except OSError as error:
         listener.close()
+        if isinstance(error, socket.gaierror) or error.errno != errno.EADDRINUSE:
+            reason = error.strerror or str(error)
+            raise Refused("address_unusable", field="bind", value=f"{bind}:{port}", reason=reason) from error
         raise Refused("port_in_use", field="port", value=port) from error
     return listener
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from loa.cli.client import memory_file, problem_error, remember, table
+from loa.cli.client import local, memory_file, problem_error, remember, table
 from loa.cli.programmes import days_of, slots_of, times_of
 from loa.errors import Fault, OperatorNeeded, Refused
 from loa.problems import explain
@@ -16,6 +16,11 @@ from loa.units import InstantMs
 from scheduler.rules.recurrence import check_recurrence, expand
 
 TODAY = "2026-11-23"  # a Monday
+
+
+def test_instants_are_shown_by_the_clock_that_programmes_are_written_in() -> None:
+    assert local("2026-11-23T22:00:00Z") == "2026-11-24 05:00:00"
+    assert not local(None)
 
 
 def test_days() -> None:

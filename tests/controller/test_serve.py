@@ -81,6 +81,16 @@ async def _well(client: httpx.AsyncClient, url: str) -> bool:
     return (await client.get(f"{url}/healthz")).status_code == 200
 
 
+async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    process = await _serve(tmp_path / "file" / "loa")
+    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 3
+    assert "[machine_refused]" in said.decode()
+    assert str(tmp_path / "file") in said.decode()
+    assert "Traceback" not in said.decode()
+
+
 @pytest.mark.parametrize(
     ("more", "environment", "code"),
     [
@@ -89,6 +99,7 @@ async def _well(client: httpx.AsyncClient, url: str) -> bool:
         (("--broker", "kafka"), {}, "bad_broker"),
         ((), {"LOA_HEALTH_INTERVAL_S": "0"}, "bad_config"),
         (("--province", "Quảng Ninh"), {}, "bad_area_path"),
+        (("--bind", "192.0.2.7", "--port", "8080"), {}, "address_unusable"),
     ],
 )
 async def test_what_is_wrong_is_said_and_refused(
