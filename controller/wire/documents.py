@@ -32,7 +32,8 @@ class DocumentDesk:
     def __init__(self, wire: WireContext) -> None:
         self._wire = wire
         self._newest: dict[Key, Newest] = {}
-        self._sent_at: dict[tuple[str, AreaPath | None, AreaChannel | None], float] = {}
+        self._sent_at: dict[str, dict[tuple[AreaPath | None, AreaChannel | None], float]] = {}
+        """By node, so that thousands that come back at once are each forgotten at once."""
 
     async def load(self) -> None:
         """Read what the tables hold."""
@@ -77,17 +78,16 @@ class DocumentDesk:
 
     def _send(self, node: str, area: AreaPath | None, channel: AreaChannel | None, payload: bytes) -> None:
         now = self._wire.clock.monotonic_s()
-        key = (node, area, channel)
-        if now - self._sent_at.get(key, -AGAIN_AFTER_S) < AGAIN_AFTER_S:
+        sent_at = self._sent_at.setdefault(node, {})
+        if now - sent_at.get((area, channel), -AGAIN_AFTER_S) < AGAIN_AFTER_S:
             return
         if self._wire.to_node(node, payload):
-            self._sent_at[key] = now
+            sent_at[area, channel] = now
             self._wire.counters.documents_sent += 1
 
     def forget(self, node: str) -> None:
         """A node began anew: what it was sent before may not have arrived."""
-        for key in [key for key in self._sent_at if key[0] == node]:
-            del self._sent_at[key]
+        self._sent_at.pop(node, None)
 
     def _missing(self, node: Enrolled, health: Health) -> list[tuple[AreaPath, AreaChannel, Newest]]:
         held: dict[tuple[str, AreaChannel], int] = {}
