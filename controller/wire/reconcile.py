@@ -76,7 +76,11 @@ class Reconciliation:
         if self._came:
             began_s = clock.monotonic_s()
             came = [self._came.popitem(last=False)[0] for _ in range(min(_GREETED_AT_ONCE, len(self._came)))]
-            await self._greet([self._health[node] for node in came])
+            try:
+                await self._greet([self._health[node] for node in came])
+            except LoaError:
+                self._came.update(dict.fromkeys(came))  # they are greeted once the tables are there
+                raise
             await clock.sleep(max(0.0, began_s + len(came) / NODES_A_SECOND - clock.monotonic_s()))
             return
         now = clock.monotonic_s()

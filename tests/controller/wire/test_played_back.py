@@ -4,15 +4,18 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.services.nodes import NodeView, node
+from controller.wire import reconcile
 from controller.wire.freshness import is_news
 from devices.links.loopback import LoopbackLink
 from devices.protocol.envelope import seal
 from devices.protocol.reports import Health
 from devices.protocol.topics import UpChannel, up_topic
+from loa.errors import OperatorNeeded
 from loa.names import node_id
 from loa.units import InstantMs
 from tests.controller.wire.scripted import ADMIN, EPOCH, SmallWorld, small_world
@@ -104,3 +107,22 @@ def test_of_two_healths_at_most_one_follows_the_other_within_a_session(one: Heal
         assert is_news(one, other) is not is_news(other, one)
     later = replace(one, session=one.session + 1)
     assert is_news(one, later)
+
+
+async def test_who_came_while_the_tables_were_away_is_greeted_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with small_world(tmp_path) as world:
+        box = await world.node()
+        away, genuine = [True], reconcile.reconcile
+
+        def now_and_then(*given: object, **how: object) -> object:
+            if away:
+                raise OperatorNeeded("database_unreachable", reason="away")
+            return genuine(*given, **how)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(reconcile, "reconcile", now_and_then)
+        box.say(UpChannel.HEALTH, box.health(acknowledged=5, last_number=5))
+        await eventually(lambda: world.centre.transmitter.wire.counters.faults["reconciliation"] >= 1)
+        away.clear()
+        await eventually(lambda: box.acknowledged() == [0])
