@@ -162,7 +162,8 @@ class Receiving:
         if streams != self._streams:
             self._streams = streams
             self.streams_changed()
-        wake = self._intake.next_at_s()
+        # While the link is down nothing can be asked for: `link_up` looks again.
+        wake = self._intake.next_at_s() if self._link.is_up else None
         if self._no_room:
             first = min(self._no_room.values())
             if first <= local:

@@ -21,6 +21,7 @@ from devices.protocol.identity import NodeIdentity
 from devices.protocol.keys import SigningKey
 from devices.protocol.media import manifest_for
 from loa.entropy import Entropy
+from loa.errors import LoaError
 from loa.names import AreaPath, node_id
 from loa.precedence import Precedence
 from loa.units import DurationMs, InstantMs
@@ -159,6 +160,10 @@ class Province:
             if process.alive:
                 raise
             self.story.tell("person", f"gets no answer: {what}")
+            self.ledger.refused.append(what)
+            return None
+        except LoaError as error:
+            self.story.tell("person", f"is refused ({error.code}): {what}")
             self.ledger.refused.append(what)
             return None
         self.story.tell("person", what)
