@@ -1,27 +1,77 @@
-"""A bad road for TCP: a relay in user space with a rate, a delay each way, and cuts.
+"""A bad road for TCP: a relay in user space with a rate, a delay each way, loss as TCP shows it, and cuts.
+
+A lost packet is never seen above TCP: what follows waits until it was sent again, and the rate stays low meanwhile. So
+loss is a stall of everything behind it, for one round trip, or for a retransmission timeout where its repeat is lost
+as well; and a rate of at most MSS / round trip × 1.22 / √loss (Mathis et al. 1997).
 
 Buffers are kept small, so that a queue in front of the slow road backs up to the sender, as it does on a real one.
 """
 
 import asyncio
+import math
+import random
 import socket
 from collections import deque
 from collections.abc import Awaitable
+from dataclasses import dataclass
 
 from loa.clock import Clock
 
 _SOCKET_BUFFER_BYTES = 4096
 _CHUNK_BYTES = 512
+_PACKET_BYTES = 1460
+_LEAST_TIMEOUT_S = 0.2
+_LONGEST_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a road is. rate: bytes a second each way; delay_s each way; loss: of packets, 0 to 1."""
+
+    rate: float | None
+    delay_s: float
+    loss: float = 0.0
+
+    @property
+    def tcp_rate(self) -> float | None:
+        """What one connection gets of it at best."""
+        if not self.loss or not self.delay_s:
+            return self.rate
+        mathis = _PACKET_BYTES / (2 * self.delay_s) * 1.22 / math.sqrt(self.loss)
+        return mathis if self.rate is None else min(self.rate, mathis)
+
+
+SATELLITE = Profile(rate=64_000, delay_s=0.3)
+"""A geostationary satellite: 600 ms there and back."""
+FAR_COMMUNE = Profile(rate=32_000, delay_s=0.2)
+"""A full cell at the edge of the network: 32 kB/s, 400 ms there and back."""
+LOSSY_ISLAND = Profile(rate=64_000, delay_s=0.1, loss=0.02)
+"""A radio link over the sea that loses one packet in fifty."""
 
 
 class SlowLink:
     """Listens on `port` of 127.0.0.1 and carries every connection to (host, to_port).
 
-    rate: bytes a second each way, shared by all connections; none for unlimited. delay_s each way.
+    rate: bytes a second each way, shared by all connections; none for unlimited. delay_s each way. loss: how likely a
+    packet is lost, drawn from `seed`.
     """
 
-    def __init__(self, clock: Clock, host: str, to_port: int, *, rate: float | None, delay_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        host: str,
+        to_port: int,
+        *,
+        rate: float | None,
+        delay_s: float = 0.0,
+        loss: float = 0.0,
+        seed: int = 0,
+    ) -> None:
         self.port = 0
+        self.loss = loss
+        self.stalls = 0
+        """Packets lost so far."""
+        self._dice = random.Random(seed)
         self.rate = rate
         self.delay_s = delay_s
         self.carried_down = 0
@@ -34,6 +84,11 @@ class SlowLink:
         self._free_s = {"up": 0.0, "down": 0.0}
         self._tasks: set[asyncio.Task[None]] = set()
         self._cut = False
+
+    @classmethod
+    def like(cls, profile: Profile, clock: Clock, host: str, to_port: int, *, seed: int = 0) -> "SlowLink":
+        """A road of this kind."""
+        return cls(clock, host, to_port, rate=profile.tcp_rate, delay_s=profile.delay_s, loss=profile.loss, seed=seed)
 
     async def start(self) -> None:
         listening = socket.socket()
@@ -104,7 +159,7 @@ class SlowLink:
                     self.carried_down += len(data)
                 else:
                     self.carried_up += len(data)
-                under_way.append((self._clock.monotonic_s() + self.delay_s, data))
+                under_way.append((self._clock.monotonic_s() + self.delay_s + self._stall_s(len(data)), data))
                 more.set()
         except OSError:
             pass
@@ -113,6 +168,16 @@ class SlowLink:
             await asyncio.gather(hand_on, return_exceptions=True)
             writer.transport.abort()
             self._writers.discard(writer)
+
+    def _stall_s(self, length: int) -> float:
+        """How much later this arrives for packets lost. What is behind it waits too, since it is handed on in order."""
+        stall_s, timeout_s = 0.0, max(_LEAST_TIMEOUT_S, 4 * self.delay_s)
+        if self.loss and self._dice.random() < self.loss * length / _PACKET_BYTES:
+            self.stalls += 1
+            stall_s = 2 * self.delay_s
+            while self._dice.random() < self.loss:
+                stall_s, timeout_s = stall_s + timeout_s, min(_LONGEST_TIMEOUT_S, 2 * timeout_s)
+        return stall_s
 
     async def _hand_on(
         self, under_way: "deque[tuple[float, bytes]]", more: asyncio.Event, writer: asyncio.StreamWriter
