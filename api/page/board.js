@@ -28,7 +28,8 @@ function soundingNow() {
   const now = Date.now();
   const playing = new Set(state.nodes.map((n) => n.health && n.health.playing).filter(Boolean));
   return state.broadcasts.filter((b) => !["recalled", "withdrawn", "crowded_out"].includes(b.status) &&
-    (playing.has(b.id) || (now < endOf(b) && Date.parse(b.start_at) - now < 60000)));
+    (playing.has(b.id) || (now < endOf(b) && Date.parse(b.start_at) - now < 60000)))
+    .sort((a, b) => Date.parse(a.start_at) - Date.parse(b.start_at));
 }
 
 function showAir() {
@@ -52,17 +53,43 @@ function precedenceTag(b) {
   return b.precedence === "ordinary" ? null : make("span", { class: "tag live" }, word(b.precedence));
 }
 
+/** The commune of an area, or the province: the first two parts of its path. */
+const communeOf = (path) => path.split("/").slice(0, 2).join("/");
+
+/** Where it stands, and in brackets its id and since when it is out of contact. */
+function named(node, kind) {
+  const more = [node.description && node.id, kind === "silent" && node.last_heard_at && ago(node.last_heard_at)].filter(Boolean);
+  return (node.description || node.id) + (more.length ? ` (${more.join(", ")})` : "");
+}
+
+/** What an operator has to look at: loudspeakers that are silent, never came, or are muted, and what to do. */
+function showTrouble() {
+  const kinds = [["silent", (n) => n.state === "silent"], ["muted", (n) => n.state === "online" && n.health && n.health.muted], ["never", (n) => n.state === "never"]];
+  const found = kinds.map(([kind, is]) => [kind, state.nodes.filter(is)]).filter(([, nodes]) => nodes.length);
+  $("trouble").hidden = !found.length;
+  $("trouble").replaceChildren(...found.map(([kind, nodes]) => make("div", { class: "item" },
+    make("b", {}, word("trouble_" + kind, { n: nodes.length })), ": ",
+    nodes.slice(0, 6).map((n) => named(n, kind)).join("; ") + (nodes.length > 6 ? word("and_more", { n: nodes.length - 6 }) : ""),
+    make("div", { class: "soft" }, word("do_" + kind)))));
+}
+
 function showNodes() {
+  showTrouble();
   const open = new Set([...document.querySelectorAll("details.node[open]")].map((d) => d.dataset.node));
   if (document.activeElement && document.activeElement.closest("details.node .acts")) return; // somebody is setting one
   const groups = new Map();
-  for (const node of state.nodes) groups.set(node.area, [...(groups.get(node.area) || []), node]);
+  for (const node of state.nodes) groups.set(communeOf(node.area), [...(groups.get(communeOf(node.area)) || []), node]);
   const online = state.nodes.filter((n) => n.state === "online").length;
   $("node-counts").textContent = state.nodes.length ? word("counts", { online, all: state.nodes.length }) : "";
   $("nodes").replaceChildren(...[...groups.keys()].sort().map((path) =>
-    make("div", { class: "area" }, make("h3", {}, areaName(path)), ...groups.get(path).map((n) => nodeRow(n, open.has(n.id))))));
+    make("div", { class: "area" }, make("h3", {}, areaName(path), " ", make("span", { class: "counts" },
+      word("counts", { online: groups.get(path).filter((n) => n.state === "online").length, all: groups.get(path).length }))),
+    ...groups.get(path).sort(troubledFirst).map((n) => nodeRow(n, open.has(n.id))))));
   if (!state.nodes.length) $("nodes").replaceChildren(make("p", { class: "soft" }, word("no_nodes")));
 }
+
+const _rank = { silent: 0, never: 1, online: 2 };
+const troubledFirst = (a, b) => _rank[a.state] - _rank[b.state] || a.id.localeCompare(b.id, undefined, { numeric: true });
 
 function nodeRow(node, open) {
   const health = node.health;
@@ -85,7 +112,7 @@ function nodeRow(node, open) {
   });
   return make("details", { class: "node", "data-node": node.id, open },
     make("summary", {}, make("span", { class: "dot " + (playing ? "playing" : node.state) }),
-      make("span", { class: "name" }, node.description || node.id), tag,
+      make("span", { class: "name" }, node.description || node.id, node.description ? make("span", { class: "soft id" }, " " + node.id) : null), tag,
       make("span", { class: "figures" }, ...figures.map((f) => make("span", {}, f)))),
     make("div", { class: "acts" },
       make("label", {}, make("span", {}, word("set_volume") + " · " + node.id), slider),
@@ -115,8 +142,13 @@ function coverageBar(c) {
   return [bar, make("div", { class: "soft" }, words.join(" · "))];
 }
 
+/** Of those still to come; the timetable has the rest. */
+const _NEXT_SHOWN = 2;
+
 function showBroadcasts() {
-  $("broadcasts").replaceChildren(...state.broadcasts.slice(0, 12).map((b) => {
+  const planned = state.broadcasts.filter((b) => Date.parse(b.start_at) > Date.now());
+  const shown = [...planned.slice(-_NEXT_SHOWN), ...state.broadcasts.filter((b) => !planned.includes(b))].slice(0, 12);
+  $("broadcasts").replaceChildren(...shown.map((b) => {
     const coverage = state.coverage.get(b.id);
     const over = endOf(b) < Date.now() || !["planned", "issued"].includes(b.status);
     const tag = { recalled: "bad", crowded_out: "warn", issued: "ok" }[b.status] || "";

@@ -73,6 +73,8 @@ def _story(page: Page, served: Served, folder: Path, mistakes: list[str]) -> Non
     expect(page.locator("#timetable")).to_contain_text("05:00", timeout=10_000)
     page.click("#language")
     expect(page.locator("#nodes")).to_contain_text("not heard from yet")
+    expect(page.locator("#trouble")).to_contain_text("1 never heard from: co-to-1")
+    expect(page.locator("#trouble")).to_contain_text("Power them up")
     assert page.title() == "Loa"
     assert page.locator("#board img, #board script").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
