@@ -1,4 +1,4 @@
-"""`./run bench [NAME …] [--quick] [--json FILE] [--plots FOLDER]`: measure the promises and print them beside their bars.
+"""`./run bench [NAME …] [--quick] [--json FILE] [--plots FOLDER]`: measure the promises; print them beside their bars.
 
 A benchmark is a module of this folder with `BARS: dict[str, Bar]` and `run(quick: bool) -> dict[str, float]`; figures
 without a bar of their own (raw baselines) are printed beside those that have one.

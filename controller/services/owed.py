@@ -1,9 +1,10 @@
 """What is owed: orders sent again until the node confirms them or they expire; and what a node that is back lacks."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from controller.services.context import Context, OutControl, OutDocument
@@ -112,26 +113,34 @@ def reconcile(session: Session, ctx: Context, health: Health, *, put_off: bool =
 
 def confirm(session: Session, receipts: Iterable[Receipt], now: InstantMs) -> int:
     """Take what nodes confirmed off the list; returns how many. Any order of receipts, any number of times."""
-    done: list[dict[str, object]] = []
-    stopped: list[dict[str, object]] = []
+    done: dict[str, set[NodeId]] = defaultdict(set)
+    stopped: dict[str, set[NodeId]] = defaultdict(set)
     for receipt in receipts:
         if receipt.subject is None or receipt.refusal in _CURABLE:
             continue
-        key = {"its_node": receipt.node, "its_subject": receipt.subject.hex(), "at": now}
-        done.append(key)
+        done[receipt.subject.hex()].add(receipt.node)
         if receipt.event in _STOP_DONE:
-            stopped.append(key)
-    open_ones = (col(OwedOrder.node) == bindparam("its_node"), col(OwedOrder.confirmed_at).is_(None))
-    by_order = update(OwedOrder).where(*open_ones, col(OwedOrder.order) == bindparam("its_subject"))
-    by_subject = update(OwedOrder).where(
-        *open_ones, col(OwedOrder.subject) == bindparam("its_subject"), col(OwedOrder.action) == int(OrderAction.STOP)
-    )
+            stopped[receipt.subject.hex()].add(receipt.node)
+    for order, subject in _open_stops(session, stopped):
+        done[order] |= stopped[subject]
     count = 0
-    for statement, keys in ((by_order, done), (by_subject, stopped)):
-        if keys:
-            result = session.connection().execute(statement.values(confirmed_at=bindparam("at")), keys)
-            count += max(0, result.rowcount)
+    for order, nodes in done.items():
+        by_them = (col(OwedOrder.order) == order, col(OwedOrder.node).in_(sorted(nodes)))
+        open_ones = update(OwedOrder).where(*by_them, col(OwedOrder.confirmed_at).is_(None))
+        result = session.connection().execute(open_ones.values(confirmed_at=now))
+        count += max(0, result.rowcount)
     return count
+
+
+def _open_stops(session: Session, subjects: Collection[str]) -> list[tuple[str, str]]:
+    """Orders to stop one of these that somebody has not confirmed, with what they stop. Mostly there are none."""
+    if not subjects:
+        return []
+    query = select(OwedOrder.order, OwedOrder.subject).where(
+        OwedOrder.action == int(OrderAction.STOP), col(OwedOrder.confirmed_at).is_(None),
+        col(OwedOrder.subject).in_(sorted(subjects)),
+    )  # fmt: skip
+    return [(order, subject) for order, subject in session.exec(query.distinct()) if subject is not None]
 
 
 def next_owed_at(session: Session, now: InstantMs) -> InstantMs | None:

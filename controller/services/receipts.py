@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Table, bindparam, update
+from sqlalchemy import Table, TextClause, text
 from sqlalchemy import select as sa_select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -14,7 +15,7 @@ from sqlmodel import Session, SQLModel, col, select
 from controller.services.coverage import NodeCoverage, advance, read
 from controller.services.journal import Journal, held_numbers, noted_numbers
 from controller.services.owed import confirm
-from controller.tables import Broadcast, BroadcastNode, NodeState, ReceiptRow
+from controller.tables import Broadcast, BroadcastNode, ReceiptRow
 from devices.protocol.reports import Receipt
 from loa.units import InstantMs, NodeId
 
@@ -121,20 +122,26 @@ def _held_coverage(
 def _advance_held(session: Session, journals: Sequence[Journal], now: InstantMs) -> tuple[Held, ...]:
     held = held_numbers(session, journals, now)
     noted = noted_numbers(session, journals)
-    fresh = [
-        {"its_node": node, "its_epoch": epoch, "its_number": number}
-        for (node, epoch), number in held.items()
-        if noted[node, epoch] != number
-    ]
-    if fresh:
-        session.connection().execute(
-            update(NodeState)
-            .where(col(NodeState.node) == bindparam("its_node"))
-            .values(epoch=bindparam("its_epoch"), held_number=bindparam("its_number")),
-            fresh,
-        )
-        session.expire_all()
+    fresh = [(node, epoch, number) for (node, epoch), number in held.items() if noted[node, epoch] != number]
+    for at in range(0, len(fresh), _AT_ONCE):
+        some = fresh[at : at + _AT_ONCE]
+        values: dict[str, Any] = {}
+        for n, (node, epoch, number) in enumerate(some):
+            values |= {f"node{n}": node, f"epoch{n}": epoch, f"number{n}": number}
+        session.connection().execute(_note_held(len(some)), values)
+    session.expire_all()
     return tuple(Held(node, epoch, number) for (node, epoch), number in held.items())
+
+
+@lru_cache(maxsize=_AT_ONCE + 1)
+def _note_held(count: int) -> TextClause:
+    """For so many journals: one statement, where one for each would be as many journeys to a server."""
+    rows = ", ".join(f"(CAST(:node{n} AS VARCHAR), :epoch{n}, CAST(:number{n} AS BIGINT))" for n in range(count))
+    return text(
+        f"WITH fresh (node, epoch, number) AS (VALUES {rows}) "  # noqa: S608 - names of parameters alone
+        "UPDATE node_state SET epoch = fresh.epoch, held_number = fresh.number "
+        "FROM fresh WHERE node_state.node = fresh.node"
+    )
 
 
 def _insert(session: Session, table: type[SQLModel]) -> Any:
