@@ -43,7 +43,6 @@ class TakesIn:
     pace: float
     rate: float
     """The link's rate, which decides whether the stream is joined."""
-    stream_at: InstantMs
 
 
 class IntakePart(Part):
@@ -53,8 +52,6 @@ class IntakePart(Part):
         super().__init__(client, options)
         self.node = NodeId(client.plan.name)
         self.intake = Intake(self.node, entropy=system_entropy, nominal_rate=options.rate)
-        need = Need(options.digest, options.length, Precedence.ORDINARY, None, options.stream_at, options.pace)
-        self.intake.set_needs([need])
         self.intake.on_link(False, time.monotonic())
         self._stream = stream_topic(options.digest)
         self._from_stream: set[int] = set()
@@ -62,6 +59,12 @@ class IntakePart(Part):
 
     def up(self) -> None:
         self.intake.on_link(True, time.monotonic())
+        self._ask()
+
+    def told(self, value: InstantMs) -> None:
+        """When the stream is to begin, as a timetable would say it."""
+        wants = self.options
+        self.intake.set_needs([Need(wants.digest, wants.length, Precedence.ORDINARY, None, value, wants.pace)])
         self._ask()
 
     def down(self) -> None:

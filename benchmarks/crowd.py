@@ -59,6 +59,9 @@ class Part:
     def turn(self, now_s: float) -> None:
         """`due_s` has come."""
 
+    def told(self, value: Any) -> None:
+        """Something that the parent says to all."""
+
     def figures(self) -> dict[str, float]:
         """What the parent sums up over all clients."""
         return {}
@@ -244,22 +247,30 @@ class _Process:
             self._connecting.extend(self.clients)
         elif what == "count":
             self._awaited.append(of)
-        elif what == "counts":
-            self._pipe.send({topic: count for topic, count in self.counts.items() if topic.startswith(of)})
-        elif what == "cut":
+        elif what == "tell":
+            for part in self._parts():
+                part.told(of)
+        elif what == "end":
+            self._ending = True
+        else:
+            self._pipe.send(self._answer(what, of))
+
+    def _answer(self, what: str, of: Any) -> object:
+        if what == "counts":
+            return {topic: count for topic, count in self.counts.items() if topic.startswith(of)}
+        if what == "cut":
             share, seconds = of
             for client in self.clients[: round(len(self.clients) * share)]:
                 client.cut()
                 self._back.append((time.monotonic() + seconds, client))
-            self._pipe.send(None)
-        elif what == "figures":
-            total: collections.Counter[str] = collections.Counter(lost_connections=self.lost)
-            for client in self.clients:
-                if client.part is not None:
-                    total.update(client.part.figures())
-            self._pipe.send(dict(total))
-        elif what == "end":
-            self._ending = True
+            return None
+        total: collections.Counter[str] = collections.Counter(lost_connections=self.lost)
+        for part in self._parts():
+            total.update(part.figures())
+        return dict(total)
+
+    def _parts(self) -> list[Part]:
+        return [client.part for client in self.clients if client.part is not None]
 
 
 def _run(port: int, pipe: Connection, plans: Sequence[ClientPlan], first: int) -> None:
@@ -311,6 +322,10 @@ class Crowd:
         for pipe, size in zip(self._pipes, self._sizes, strict=True):
             pipe.send(("count", (topic, each * size)))
         return float(max(count.last_s for count in self._answers(timeout_s)))
+
+    def tell(self, value: Any) -> None:
+        """Say something to every part."""
+        self._tell("tell", value)
 
     def counts(self, prefix: str) -> dict[str, Count]:
         """Of all topics that begin so, together."""
