@@ -53,11 +53,13 @@ def decode(
 
 
 def _payload(source: str) -> bytes:
-    """Raw bytes, or what hex digits stand for."""
+    """Raw bytes, or what hex digits stand for. Raises Refused(no_such_file)."""
     if source == "-":
         data = sys.stdin.buffer.read()
     elif _is_file(source):
         data = Path(source).read_bytes()
+    elif "/" in source or "." in source:
+        raise Refused("no_such_file", field="FILE", value=source[:200])
     else:
         data = source.encode()
     try:

@@ -11,6 +11,7 @@ from controller import keyfiles
 from devices.protocol.envelope import seal
 from devices.protocol.reports import Receipt, ReceiptEvent
 from loa.cli.wire import app
+from loa.errors import Refused
 from loa.names import AreaPath
 from tests.protocol import world
 from tools import wire_vectors
@@ -33,6 +34,13 @@ def test_an_order_as_hex() -> None:
     assert "quang-ninh/co-to" in text
     assert "duration_ms: 20000 ms" in text
     assert "repeats: 1 (default)" in text
+
+
+def test_a_file_that_is_not_there_is_not_taken_for_a_payload(tmp_path: Path) -> None:
+    for source in (tmp_path, tmp_path / "trust.cbor", "trust.cbor"):
+        result = CliRunner().invoke(app, ["decode", str(source)])
+        assert isinstance(result.exception, Refused)
+        assert result.exception.code == "no_such_file"
 
 
 def test_every_vector_reads_as_text() -> None:
