@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as RoutingError
 from starlette.routing import Match
 
+from api.shapes import AREA_PATTERN, NAME_PATTERN
 from loa.errors import Fault, LoaError, OperatorNeeded, Refused
 from loa.problems import Language, explain
 
@@ -139,6 +140,10 @@ def problem_response(error: LoaError, accept_language: str | None) -> JSONRespon
     )
 
 
+_OF_PATTERN = {AREA_PATTERN: "bad_area_path", NAME_PATTERN: "bad_node_id"}
+"""Codes with an example of what is right, which says more to people than a pattern."""
+
+
 def refusal_of(errors: Sequence[Any]) -> Refused:
     """The first of FastAPI's validation errors in our own words."""
     first: Mapping[str, Any] = errors[0] if errors else {"type": "unknown", "loc": (), "msg": ""}
@@ -160,6 +165,8 @@ def refusal_of(errors: Sequence[Any]) -> Refused:
         return Refused("timezone_required", field=field, limit="RFC 3339 with a zone")
     if path and path[-1] == "volume":
         return Refused("volume_range", field=field, limit="0 to 100")
+    if (code := _OF_PATTERN.get(str(context.get("pattern")))) is not None:
+        return Refused(code, field=field, value=str(first.get("input", ""))[:100])
     bounds = [f"{name} {context[name]}" for name in sorted(context) if isinstance(context[name], str | int | float)]
     return Refused("bad_value", field=field, limit="; ".join(bounds) or kind, reason=str(first.get("msg", ""))[:200])
 

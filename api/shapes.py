@@ -50,8 +50,10 @@ Text = Annotated[str, Field(max_length=200), BeforeValidator(_plain_text)]
 Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), BeforeValidator(_plain_text)]
 Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Hex32 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-AreaText = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}(/[a-z0-9-]{1,32}){0,2}$", max_length=98)]
-NameText = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$", max_length=32)]
+AREA_PATTERN = r"^[a-z0-9-]{1,32}(/[a-z0-9-]{1,32}){0,2}$"
+NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
+AreaText = Annotated[str, Field(pattern=AREA_PATTERN, max_length=98)]
+NameText = Annotated[str, Field(pattern=NAME_PATTERN, max_length=32)]
 
 PrecedenceWord = Literal["ordinary", "priority", "emergency"]
 InterruptionWord = Literal["drop", "restart", "resume"]

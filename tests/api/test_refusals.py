@@ -181,7 +181,7 @@ async def test_files(office: Office, data: bytes, status: int, code: str | None,
         ({"title": "x"}, "field_required"),
         ({"title": "x", "area": AREA, "colour": "red"}, "unknown_field"),
         ({"title": " ", "area": AREA}, "bad_value"),
-        ({"title": "x", "area": "A B"}, "bad_value"),
+        ({"title": "x", "area": "A B"}, "bad_area_path"),
         ({"title": "x", "area": AREA, "chime": "perhaps"}, "bad_value"),
     ],
 )

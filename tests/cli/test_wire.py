@@ -91,7 +91,7 @@ def test_junk_is_malformed_and_nothing_else(data: bytes) -> None:
 
 
 def test_junk_as_an_argument() -> None:
-    for junk in ("", "zz", "d2", "Bản tin", "x" * 5000, "../../etc"):
+    for junk in ("", "zz", "d2", "Bản tin", "x" * 5000):
         code, text = decode(junk)
         assert code == 1, junk
         assert text.startswith("malformed")
