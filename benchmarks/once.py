@@ -8,7 +8,7 @@ import asyncio
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from sqlmodel import Session, col
 from benchmarks.agents import IntakePart, TakesIn, now_ms
 from benchmarks.bars import Bar
 from benchmarks.crowd import ClientPlan, Crowd, raise_file_limit
-from benchmarks.province import PROVINCE, Made, make_province, node_name
+from benchmarks.province import PROVINCE, Made, make_province, new_bulletin, node_name
 from controller.centre import Centre
 from controller.config import CentreConfig
 from controller.tables import Rendition
@@ -92,7 +92,10 @@ class _Bench:
 
     async def bulletin(self, nodes: int, cut: _Cut | None) -> tuple[float, dict[str, float]]:
         """Stream it once to so many nodes; bytes published until all have it, and what the nodes saw."""
-        made, meter = self.made, self.meter
+        meter, ctx = self.meter, self.centre.context("bench")
+        size = len(self.made.file)
+        _, digest, file, manifest = await self.centre.unit_of_work(lambda session: new_bulletin(session, ctx, size))
+        made = replace(self.made, digest=digest, file=file, manifest=manifest)
         plans = []
         for number in range(nodes):
             name = NodeId(node_name(number))
@@ -134,7 +137,6 @@ async def _announce(centre: Centre, made: Made, stream_at: InstantMs, pace: int)
         session.connection().execute(row.values(stream_at=stream_at, pace=pace, streamed_at=None))
 
     await centre.unit_of_work(announce)
-    centre.transmitter.streams.outflow.stream_again(made.digest)
     centre.transmitter.streams.plan_again()
 
 

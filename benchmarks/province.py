@@ -89,7 +89,7 @@ async def _make(data: Path, nodes: int, audio_bytes: int, keys: bool, health: bo
             for number in range(COMMUNES):
                 add_area(session, ctx, path=area_of(number), name=f"Xã {number}")
             _enrol(session, ctx, nodes, keys, health)
-            return _bulletin(session, ctx, audio_bytes)
+            return new_bulletin(session, ctx, audio_bytes)
 
         bulletin, digest, file, manifest = await centre.unit_of_work(fill)
         return Made(
@@ -145,7 +145,8 @@ def health_of(name: str, ctx: Context, settings: AreaVersion) -> bytes:
     )  # fmt: skip
 
 
-def _bulletin(session: Session, ctx: Context, audio_bytes: int) -> tuple[str, Digest, bytes, bytes]:
+def new_bulletin(session: Session, ctx: Context, audio_bytes: int) -> tuple[str, Digest, bytes, bytes]:
+    """An approved one, unlike all before: its id, and the rendition's name, file and encoded manifest."""
     file = os.urandom(audio_bytes)
     manifest = manifest_for(file, duration_ms=DurationMs(10_000))
     view = draft_bulletin(session, ctx, title="Thông báo", area=PROVINCE, renditions=[NewRendition(file, manifest)])
