@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.services import owed
 from controller.services.nodes import NodeView, node
 from controller.wire import reconcile
 from controller.wire.freshness import is_news
@@ -62,11 +63,12 @@ async def test_a_restart_of_the_centre_does_not_forget_what_was_said(tmp_path: P
         await eventually(lambda: world.centre.transmitter.wire.counters.refused["replay"] == 1)
 
 
-async def test_what_is_too_long_does_not_wait_among_the_others(tmp_path: Path) -> None:
+async def test_what_is_too_long_does_not_wait_among_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with small_world(tmp_path) as world:
         box = await world.node()
-        transmitter, waiting = world.centre.transmitter, []
-        transmitter.reports.add = waiting.append  # type: ignore[method-assign]
+        transmitter = world.centre.transmitter
+        waiting: list[object] = []
+        monkeypatch.setattr(transmitter.reports, "add", waiting.append)
         assert box.link.publish(up_topic(box.name, UpChannel.RECEIPT), bytes(500_000), qos=1)
         await eventually(lambda: transmitter.wire.counters.refused["malformed"] == 1)
         assert waiting == []
@@ -114,7 +116,7 @@ async def test_who_came_while_the_tables_were_away_is_greeted_afterwards(
 ) -> None:
     async with small_world(tmp_path) as world:
         box = await world.node()
-        away, genuine = [True], reconcile.reconcile
+        away, genuine = [True], owed.reconcile
 
         def now_and_then(*given: object, **how: object) -> object:
             if away:
