@@ -8,6 +8,7 @@ import asyncio
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import update
@@ -16,7 +17,7 @@ from sqlmodel import Session, col
 from benchmarks.bars import Bar
 from benchmarks.crowd import ClientPlan, Crowd, raise_file_limit
 from benchmarks.fanout import BareClient
-from benchmarks.province import PROVINCE, Made, make_province, node_name
+from benchmarks.province import PROVINCE, Made, make_province, new_bulletin, node_name
 from controller.centre import Centre
 from controller.config import CentreConfig
 from controller.tables import Rendition
@@ -48,33 +49,44 @@ async def _measure(made: Made, clients: int, rounds: int) -> tuple[list[float], 
     port = free_port()
     config = CentreConfig(data=made.data, province=PROVINCE, broker="mosquitto", broker_port=port)
     centre = await Centre.start(config)
-    topic = stream_topic(made.digest)
-    payloads = [made.manifest]
-    for at in range(0, len(made.file), BLOCK_BYTES):
-        piece = Piece(rendition=made.digest, offset=ByteCount(at), data=made.file[at : at + BLOCK_BYTES])
-        payloads.append(encode(piece))
-    plans = [ClientPlan(node_name(number), (topic,)) for number in range(clients)]
+    ctx = centre.context("bench")
+    fresh = [
+        await centre.unit_of_work(lambda session: new_bulletin(session, ctx, len(made.file))) for _ in range(rounds)
+    ]
+    bulletins = [
+        replace(made, digest=digest, file=file, manifest=manifest) for _, digest, file, manifest in fresh
+    ]  # each is streamed once, as always
+    topics = tuple(stream_topic(one.digest) for one in bulletins)
+    plans = [ClientPlan(node_name(number), topics) for number in range(clients)]
     ours_s: list[float] = []
     bare_s: list[float] = []
-    each = 0
     try:
         with Crowd(port, plans) as crowd:
             await asyncio.to_thread(crowd.connect)
             bare = await asyncio.to_thread(BareClient, port)
-            for _ in range(rounds):
-                each += len(payloads)
+            for one, topic in zip(bulletins, topics, strict=True):
+                payloads = _payloads(one)
+                each = len(payloads)
                 began = time.monotonic()
                 for payload in payloads:
                     bare.publish(topic, payload, qos=0)
                 bare_s.append(await asyncio.to_thread(crowd.await_count, topic, each, _TIMEOUT_S) - began)
-                each += len(payloads)
                 began = time.monotonic()
-                await _stream(centre, made)
-                ours_s.append(await asyncio.to_thread(crowd.await_count, topic, each, _TIMEOUT_S) - began)
+                await _stream(centre, one)
+                ours_s.append(await asyncio.to_thread(crowd.await_count, topic, 2 * each, _TIMEOUT_S) - began)
             bare.close()
     finally:
         await centre.stop()
     return ours_s, bare_s
+
+
+def _payloads(made: Made) -> list[bytes]:
+    """What the centre publishes for it, manifest first."""
+    pieces = [
+        Piece(rendition=made.digest, offset=ByteCount(at), data=made.file[at : at + BLOCK_BYTES])
+        for at in range(0, len(made.file), BLOCK_BYTES)
+    ]
+    return [made.manifest, *(encode(piece) for piece in pieces)]
 
 
 async def _stream(centre: Centre, made: Made) -> None:
@@ -86,5 +98,4 @@ async def _stream(centre: Centre, made: Made) -> None:
 
     now = centre.clock.now_ms()
     await centre.unit_of_work(lambda session: announce(session, now))
-    centre.transmitter.streams.outflow.stream_again(made.digest)
     centre.transmitter.streams.plan_again()
