@@ -7,7 +7,7 @@ from devices.node.ports import Playback
 from loa.units import DurationMs, InstantMs
 from scheduler.rules.air import Claim, Place, join_in_phase
 
-LEAD_MS = 250
+LEAD_MS = 1000
 """A sound is placed on the speaker this long before it is due, so that decoding is ahead."""
 _WHOLE_SHARE = 0.8
 """A repeat of which this share was heard counts as heard."""
