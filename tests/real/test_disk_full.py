@@ -42,7 +42,7 @@ async def _said_full(here: Field, title: str) -> str:
     reply = await _upload(here, title)
     if reply.status_code == 507:
         return str(reply.json()["code"])
-    item = reply.json()
+    item = await here.centre.imported(reply.json())
     assert (reply.status_code < 300, item["status"]) == (True, "failed"), reply.text
     assert item["problem"]["status"] == 507, item
     return str(item["problem"]["code"])
@@ -56,14 +56,14 @@ async def test_the_centres_disk(field_on: Callable[..., Field], mosquitto: Mosqu
     (await here.enrol("loa-1", mosquitto.url)).launch()
     await here.ready()
     kept = await centre.bulletin(3, "Có sẵn")
-    await here.told([await centre.say(kept, "before")], within_s=30)
+    await here.told([await centre.say(kept, "before")], within_s=60)
     digest_before = await _audio(here, kept)
 
     fill(disk, 32 << 20)  # below what is kept free for the database
     assert await _said_full(here, "quá đầy") in ("storage_full", "centre_full")
     async with centre.client() as client:
         assert (await client.get("/healthz")).json()["disk"] == "failed"
-    await here.told([await centre.say(kept, "on-the-reserve")], within_s=30)
+    await here.told([await centre.say(kept, "on-the-reserve")], within_s=60)
 
     planned = await centre.schedule(kept, "slot", in_s=12)
     await eventually(lambda: _planned(here, planned["id"]), every_s=0.2)
@@ -72,7 +72,7 @@ async def test_the_centres_disk(field_on: Callable[..., Field], mosquitto: Mosqu
     refused = await _refusals(here, kept)
     assert set(refused) <= {"storage_full", "centre_full"}, refused
     slot = next(one["id"] for one in await centre.broadcasts() if one["programme"] == planned["id"])
-    await eventually(lambda: bool(here.boxes["loa-1"].recordings(slot)), within_s=30)
+    await eventually(lambda: bool(here.boxes["loa-1"].recordings(slot)), within_s=60)
     assert await _audio(here, kept) == digest_before, "what is stored can be heard"
 
     ballast.unlink()
@@ -116,7 +116,7 @@ async def test_a_boxs_disk(field: Field, mosquitto: Mosquitto, small_disk: Disk)
     box = await field.enrol("loa-1", mosquitto.url, data=disk / "data")
     box.launch()
     await field.ready()
-    first, second = await centre.bulletin(7, "Một"), await centre.bulletin(9, "Hai", pitch=11)
+    first, second = await centre.bulletin(6, "Một"), await centre.bulletin(8, "Hai", pitch=11)
     await field.told([await centre.say(first, "one")], within_s=60)
     fill(disk, (1 << 20) + 15_000)  # 15 kB above what the box keeps free for its journal: the second alone has room
     two = await centre.say(second, "two")
