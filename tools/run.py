@@ -25,6 +25,7 @@ HELP = """\
   serve     the centre: broker, controller, API and first page
   test      every test (--quick: the part that takes under a minute; -m soak: the longer forms, which are left out
             otherwise; other arguments go to pytest)
+  soak      worlds under mixed faults in virtual time ([--minutes N] [--seeds A-B] [--boxes 50] [--days 7])
   lint      ruff, mypy --strict, the layers
   bench     measure the promises ([NAME] [--quick] [--json FILE])
   lock      write requirements.lock and requirements-node.lock anew from pyproject.toml
@@ -48,7 +49,7 @@ SOAK_TOOLS = {"rabbitmq-server": ("rabbitmq-server", ("rabbitmq-server",))}
 
 def main(arguments: list[str]) -> int:
     command, rest = (arguments[0], arguments[1:]) if arguments else ("help", [])
-    commands = {"setup": _setup_only, "test": _test, "lint": _lint, "bench": _bench, "lock": _lock}
+    commands = {"setup": _setup_only, "test": _test, "lint": _lint, "bench": _bench, "soak": _soak, "lock": _lock}
     if command in ("help", "-h", "--help"):
         print(HELP)
         return 0
@@ -147,7 +148,7 @@ def _lint(rest: list[str]) -> int:
         "format": [str(bin_folder / "ruff"), "format", "--check", "."],
         "ruff": [str(bin_folder / "ruff"), "check", "."],
         "mypy": [str(bin_folder / "mypy")],
-        "layers": [str(bin_folder / "lint-imports")],
+        "layers": [str(bin_folder / "lint-imports"), "--no-logo"],
     }
     failed = [name for name, command in checks.items() if subprocess.run(command, check=False, cwd=ROOT).returncode]
     print(f"lint: {'failed: ' + ', '.join(failed) if failed else 'all checks passed'}")
@@ -157,6 +158,11 @@ def _lint(rest: list[str]) -> int:
 def _bench(rest: list[str]) -> int:
     setup()
     return _become([str(PYTHON), "-m", "benchmarks", *rest])
+
+
+def _soak(rest: list[str]) -> int:
+    setup()
+    return _become([str(PYTHON), "-m", "loa.cli.simulation.soak", *rest])
 
 
 def _lock(rest: list[str]) -> int:

@@ -20,7 +20,7 @@ from devices.links.serial_messages import (
     pack,
     unpack,
 )
-from devices.links.serial_port import SerialPort
+from devices.links.serial_port import OpenPort, Port, SerialPort
 from loa.clock import Clock
 from loa.errors import OperatorNeeded
 from loa.units import BytesPerSecond, NodeId
@@ -42,14 +42,26 @@ class SerialLink:
     listens to. qos, retain and the last will mean nothing here: the station publishes what comes in.
     """
 
-    def __init__(self, port_path: str, baud: int, address: int, node: NodeId, clock: Clock) -> None:
+    def __init__(
+        self,
+        port_path: str,
+        baud: int,
+        address: int,
+        node: NodeId,
+        clock: Clock,
+        *,
+        open_port: OpenPort = SerialPort,
+        master_lost_s: float = MASTER_LOST_S,
+    ) -> None:
+        """master_lost_s: longer only where the station polls less often than it does by itself."""
         if not 1 <= address < STATION:
             raise ValueError("a node's address is 1 to 254")
         self._path, self._baud, self._address, self._node = port_path, baud, address, node
         self._clock = clock
         self._listener: LinkListener | None = None
         self._run: asyncio.Task[None] | None = None
-        self._port: SerialPort | None = None
+        self._port: Port | None = None
+        self._open_port, self._master_lost_s = open_port, master_lost_s
         self._lost = asyncio.Event()
         self._reader = FrameReader()
         self._assembly = Reassembly()
@@ -124,14 +136,14 @@ class SerialLink:
         while True:
             self._lost.clear()
             try:
-                self._port = SerialPort(self._path, self._baud, self._received, self._port_lost)
+                self._port = self._open_port(self._path, self._baud, self._received, self._port_lost)
             except OperatorNeeded as error:
                 _log.warning("%s: %s", self._node, error)
                 await self._clock.sleep(REOPEN_S)
                 continue
             while not self._lost.is_set():
-                await self._clock.sleep(0.25)
-                if self._up and self._clock.monotonic_s() - self._heard_s > MASTER_LOST_S:
+                await self._clock.sleep(self._master_lost_s / 8)
+                if self._up and self._clock.monotonic_s() - self._heard_s > self._master_lost_s:
                     self._down("the station is silent")
             await self._clock.sleep(REOPEN_S)
 

@@ -3,10 +3,23 @@
 import asyncio
 import os
 from collections.abc import Callable
+from typing import Protocol
 
 import serial
 
 from loa.errors import OperatorNeeded
+
+
+class Port(Protocol):
+    """An open port: bytes out; bytes in go to what it was opened with."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
+OpenPort = Callable[[str, int, Callable[[bytes], None], Callable[[str], None]], Port]
+"""Path, baud, who gets the bytes, who is told that the port is gone. Raises OperatorNeeded(serial_unavailable)."""
 
 
 class SerialPort:

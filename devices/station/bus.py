@@ -13,7 +13,7 @@ from typing import Protocol
 from devices.links.serial_frames import STATION, Frame, FrameErrors, FrameReader, Opcode, encode_frame
 from devices.links.serial_messages import NOTHING_KNOWN, BusMessage, Channel, Reassembly, fragments, listen_mark
 from devices.links.serial_messages import read_listen as topics_of
-from devices.links.serial_port import SerialPort
+from devices.links.serial_port import OpenPort, Port, SerialPort
 from loa.clock import Clock
 from loa.errors import OperatorNeeded
 from loa.units import NodeId
@@ -77,7 +77,18 @@ class BusListener(Protocol):
 class BusMaster:
     """Polls drops and sends them messages, fragment by fragment, the most urgent first."""
 
-    def __init__(self, port_path: str, baud: int, drops: list[Drop], clock: Clock, listener: BusListener) -> None:
+    def __init__(
+        self,
+        port_path: str,
+        baud: int,
+        drops: list[Drop],
+        clock: Clock,
+        listener: BusListener,
+        *,
+        open_port: OpenPort = SerialPort,
+        slowest_poll_s: float = IDLE_POLL_S,
+    ) -> None:
+        """slowest_poll_s: how rarely nodes are polled once nothing has been said for long."""
         self.drops = {drop.address: drop for drop in drops}
         self.uplink = False
         """Whether the broker is connected; every poll tells it."""
@@ -88,7 +99,10 @@ class BusMaster:
         self._path, self._rate = port_path, baud / 10
         self._clock = clock
         self._listener = listener
-        self._port: SerialPort | None = None
+        self._port: Port | None = None
+        self._open_port, self._slowest_poll_s = open_port, slowest_poll_s
+        self._said_s = clock.monotonic_s()
+        """When anything but polls and answers of nothing was last on the bus."""
         self._reader = FrameReader()
         self._queues: list[deque[deque[Frame]]] = [deque() for _ in Urgency]
         self._queued: list[int] = [0] * len(Urgency)
@@ -136,8 +150,17 @@ class BusMaster:
         frames = deque(fragments(message, destination=destination, source=STATION, number=self._number))
         self._queues[urgency].append(frames)
         self._queued[urgency] += sum(len(frame.data) for frame in frames)
-        self._work.set()
+        self.poll_soon()
         return True
+
+    def poll_soon(self) -> None:
+        """Something is new: whoever was polled rarely is polled as usual again."""
+        self._said_s = self._clock.monotonic_s()
+        soon_s = self._said_s + IDLE_POLL_S
+        for drop in self.drops.values():
+            if drop.present:
+                drop.poll_at_s = min(drop.poll_at_s, soon_s)
+        self._work.set()
 
     def forget_audio(self) -> None:
         """The broker is gone: what is in line is asked for again when it is back."""
@@ -159,7 +182,7 @@ class BusMaster:
         while True:
             self._lost.clear()
             try:
-                self._port = SerialPort(self._path, int(self._rate * 10), self._received, self._port_lost)
+                self._port = self._open_port(self._path, int(self._rate * 10), self._received, self._port_lost)
             except OperatorNeeded as error:
                 _log.warning("%s", error)
             else:
@@ -241,8 +264,11 @@ class BusMaster:
         if drop.eager:
             return EAGER_POLL_S if busy else 0.0
         if not drop.present:
-            return ABSENT_POLL_S
-        return BUSY_POLL_S if busy else max(IDLE_POLL_S, 0.025 * len(self.drops))
+            return max(ABSENT_POLL_S, self._slowest_poll_s)
+        if busy:
+            return BUSY_POLL_S
+        quiet_s = self._clock.monotonic_s() - self._said_s
+        return max(IDLE_POLL_S, 0.025 * len(self.drops), min(self._slowest_poll_s, quiet_s / 8))
 
     def _received(self, data: bytes) -> None:
         self._heard_s = self._clock.monotonic_s()
@@ -256,6 +282,7 @@ class BusMaster:
             drop.unanswered = 0
             drop.eager = frame.opcode is Opcode.LAST
             if frame.opcode in (Opcode.DATA, Opcode.LAST):
+                self._said_s = self._heard_s
                 self._take(drop, frame)
             if frame.opcode in (Opcode.LAST, Opcode.DONE) and self._turn_of == drop.address:
                 self._turn_over.set()

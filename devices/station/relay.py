@@ -12,12 +12,13 @@ from collections import OrderedDict
 from devices.links.port import Delivery, Link
 from devices.links.serial_frames import BROADCAST
 from devices.links.serial_messages import BusMessage, Channel, pack, unpack
+from devices.links.serial_port import OpenPort, SerialPort
 from devices.protocol.envelope import decode, open_any, open_sealed
 from devices.protocol.media import Piece, TimeReply
 from devices.protocol.orders import Order
 from devices.protocol.refusal import WireRefusal
 from devices.protocol.topics import DownChannel
-from devices.station.bus import BusMaster, Drop, Urgency
+from devices.station.bus import IDLE_POLL_S, BusMaster, Drop, Urgency
 from devices.station.config import StationConfig
 from loa.clock import Clock
 from loa.precedence import Precedence
@@ -35,9 +36,19 @@ _ORDER_AGAIN_S = (0.3, 0.5)
 class Station:
     """Relays between `link` (to the broker) and the bus of `config`. `start`, then it runs until `stop`."""
 
-    def __init__(self, config: StationConfig, link: Link, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: StationConfig,
+        link: Link,
+        clock: Clock,
+        *,
+        open_port: OpenPort = SerialPort,
+        slowest_poll_s: float = IDLE_POLL_S,
+    ) -> None:
         drops = [Drop(entry.address, entry.node) for entry in config.drops]
-        self.bus = BusMaster(config.port, config.baud, drops, clock, self)
+        self.bus = BusMaster(
+            config.port, config.baud, drops, clock, self, open_port=open_port, slowest_poll_s=slowest_poll_s
+        )
         self._by_node = {drop.node: drop for drop in drops}
         self._link = link
         self._clock, self._rate = clock, config.baud / 10
@@ -61,12 +72,14 @@ class Station:
     def link_up(self) -> None:
         _log.info("broker connected")
         self.bus.uplink = True
+        self.bus.poll_soon()
 
     def link_down(self, reason: str) -> None:
         """Nodes are told by their next poll; what they could not have heard is forgotten."""
         _log.warning("broker lost: %s", reason)
         self.bus.uplink = False
         self.bus.forget_audio()
+        self.bus.poll_soon()
 
     def delivered(self, delivery: Delivery) -> None:
         """To the one node that it is for, or to all at once where any of them listens."""

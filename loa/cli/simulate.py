@@ -19,7 +19,9 @@ app = typer.Typer(
 @app.command()
 def simulate(
     scenario: Annotated[str, typer.Argument(help="A scenario's name, or `all`; --list shows them.")] = "storm",
-    seed: Annotated[int | None, typer.Option(help="The seed of every choice; the same one gives the same world.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The seed of every choice; the same one gives the same world.")
+    ] = None,
     seeds: Annotated[str | None, typer.Option(help="Several: A-B.")] = None,
     boxes: Annotated[int | None, typer.Option(min=1, max=5000, help="How many loudspeaker boxes.")] = None,
     days: Annotated[float | None, typer.Option(min=0.01, max=400, help="How long, where the scenario asks.")] = None,

@@ -14,8 +14,10 @@ from simulators.world.chance import Chance
 from simulators.world.owners import Process
 from simulators.world.story import Story
 from simulators.world.weather import CALM, Weather, WeatherLink
+from simulators.world.wire import WiredLink
 
-MakeLink = Callable[[Chance, Weather], WeatherLink]
+AnyLink = WeatherLink | WiredLink
+MakeLink = Callable[[Chance, Weather, Clock], AnyLink]
 
 
 class Box:
@@ -35,7 +37,7 @@ class Box:
         self.soundings: list[Sounding] = []
         """What it sounded, in order, by the true clock; the last of them may go on."""
         self.node: Node | None = None
-        self.link: WeatherLink | None = None
+        self.link: AnyLink | None = None
         self.process: Process | None = None
         self.clock: SkewedClock | None = None
         self.boots = 0
@@ -51,6 +53,12 @@ class Box:
         self._true, self._story, self._make_link = true_clock, story, make_link
 
     @property
+    def air(self) -> WeatherLink:
+        """The link of a wireless box that is on."""
+        assert isinstance(self.link, WeatherLink)
+        return self.link
+
+    @property
     def on(self) -> bool:
         return self.process is not None
 
@@ -62,7 +70,7 @@ class Box:
         # The monotonic clock begins anew with each boot; the wall clock keeps its error.
         boot = self.chance.named(f"boot {self.boots}")
         self.clock = SkewedClock(self._true, self.skew)
-        self.link = self._make_link(boot.named("link"), self.weather)
+        self.link = self._make_link(boot.named("link"), self.weather, self.clock)
         self._storage = BoxStorage(self.platter)
         self._speaker = VirtualSpeaker(self.name, self.clock, self._true, self._sounded)
         self.process = Process(f"{self.name} {self.boots}")
@@ -101,6 +109,8 @@ class Box:
         self.process = self.node = self.link = None
 
     def _note_reach(self, there: bool) -> None:
+        if there:
+            self._story.tell(self.name, "is on the wire")
         self._times.append((self._true.now_ms(), there))
 
     def settled(self, now: InstantMs, for_ms: int) -> bool:

@@ -6,6 +6,7 @@ again arrives twice, and a half-open connection swallows everything until somebo
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from devices.links.loopback import LoopbackBroker, LoopbackLink
 from devices.links.port import Delivery, LinkListener
 from loa.units import BytesPerSecond
+from simulators.world.boxes import PowerCut
 from simulators.world.chance import Chance
 
 HEADER_BYTES = 60
@@ -65,13 +67,16 @@ class _InItsName:
         self._context = copy_context()
 
     def link_up(self) -> None:
-        self._context.copy().run(self._listener.link_up)
+        with contextlib.suppress(PowerCut):  # the rest of the world goes on
+            self._context.copy().run(self._listener.link_up)
 
     def link_down(self, reason: str) -> None:
-        self._context.copy().run(self._listener.link_down, reason)
+        with contextlib.suppress(PowerCut):
+            self._context.copy().run(self._listener.link_down, reason)
 
     def delivered(self, delivery: Delivery) -> None:
-        self._context.copy().run(self._listener.delivered, delivery)
+        with contextlib.suppress(PowerCut):
+            self._context.copy().run(self._listener.delivered, delivery)
 
 
 class WeatherLink(LoopbackLink):

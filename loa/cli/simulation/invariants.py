@@ -22,6 +22,7 @@ TERMINAL = frozenset({"finished", "skipped", "stopped", "unconfirmed", "refused"
 SETTLED_MS = 20 * 60_000
 """A box that has had power, and a link, for this long has told everything."""
 GRACE_MS = 300_000
+MINUTE_MS = 60_000
 CHANCE_MS = 240_000
 """A box that was there for this long has had its chance to sound an emergency."""
 _TOLERANCE_MS = 1_000
@@ -58,6 +59,9 @@ def _faults(province: Province) -> Iterator[Breach]:
     if centre is not None and not province.centre_troubled:
         for name, count in centre.transmitter.wire.counters.faults.items():
             yield Breach("works", "centre", f"{name} failed {count} times")
+    for station in province.stations.values():
+        for fault in [*station.faults, *(station.process.faults if station.process is not None else ())]:
+            yield Breach("works", station.name, repr(fault)[:300])
     for box in province.boxes.values():
         for fault in [*box.faults, *([box.failure] if box.failure is not None else [])]:
             yield Breach("works", box.name, repr(fault)[:300])
@@ -94,6 +98,7 @@ def _against_tables(session: Session, province: Province, settled: bool) -> Iter
     rows = {row.id: row for row in session.exec(select(Broadcast))}
     meant = {name: frozenset(map(str, targeted_nodes(session, row))) for name, row in rows.items()}
     yield from _authorised(province, rows, meant)
+    yield from _slots(province, rows)
     yield from _claims(session, province)
     yield from _promises(session, province, rows)
     yield from _emergencies(session, province, rows, meant)
@@ -115,6 +120,16 @@ def _authorised(province: Province, rows: dict[str, Broadcast], meant: dict[str,
                 yield Breach(
                     "I1", box.name, f"sounded {sounding.label[:8]} {row.start_at - sounding.began_ms} ms early"
                 )
+
+
+def _slots(province: Province, rows: dict[str, Broadcast]) -> Iterator[Breach]:
+    """I3: whatever their ids, two broadcasts of one slot of a programme are one to those who hear them."""
+    for box in province.boxes.values():
+        by_slot: dict[str, str] = {}
+        for sounding in box.soundings:
+            row = rows.get(sounding.label)
+            if row is not None and row.slot is not None and by_slot.setdefault(row.slot, row.id) != row.id:
+                yield Breach("I3", box.name, f"sounded {row.slot} as {by_slot[row.slot][:8]} and as {row.id[:8]}")
 
 
 def _claims(session: Session, province: Province) -> Iterator[Breach]:
@@ -202,7 +217,9 @@ def _reasons(
                 continue
             if outcomes.get((broadcast, name), "waiting") in TERMINAL:
                 continue
-            if box.was_away(InstantMs(row.created_at), over_at, InstantMs(row.start_at)):
+            # An order is sent again until its end, at most a minute apart; a timetable is held for its grace.
+            last = over_at if row.scheduled else InstantMs(row.start_at + row.duration_ms - 2 * MINUTE_MS)
+            if box.was_away(InstantMs(row.created_at), last, InstantMs(row.start_at)):
                 continue  # it never had a chance to learn of it, and its silence was shown at the time
             yield Breach(
                 "I7", name, f"{broadcast[:8]} at {row.start_at}: {outcomes.get((broadcast, name), 'not a word')}"

@@ -20,17 +20,20 @@ from devices.links.loopback import LoopbackBroker
 from devices.protocol.identity import NodeIdentity
 from devices.protocol.keys import SigningKey
 from devices.protocol.media import manifest_for
+from loa.clock import Clock
 from loa.entropy import Entropy
 from loa.errors import LoaError
 from loa.names import AreaPath, node_id
 from loa.precedence import Precedence
 from loa.units import DurationMs, InstantMs
-from simulators.world.box import Box
+from simulators.world.box import Box, MakeLink
 from simulators.world.chance import Chance
 from simulators.world.loop import VirtualClock, VirtualLoop
 from simulators.world.owners import Process, exception_handler, task_factory
+from simulators.world.station import StationBox
 from simulators.world.story import Story
 from simulators.world.weather import Weather, WeatherLink
+from simulators.world.wire import WiredLink
 
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 PROVINCE = AreaPath("quang-ninh")
@@ -87,6 +90,7 @@ class Province:
         self.broker = LoopbackBroker()
         self.folder = folder
         self.boxes: dict[str, Box] = {}
+        self.stations: dict[str, StationBox] = {}
         self.ledger = Ledger()
         self.counted = Counted()
         self.centre: Centre | None = None
@@ -154,16 +158,25 @@ class Province:
         if centre is None or process is None:
             self.ledger.refused.append(what)
             return None
+        refusal: list[LoaError] = []
+
+        async def asked() -> Any:
+            try:
+                return await work(centre)
+            except LoaError as error:
+                refusal.append(error)  # told to the person; the centre goes on
+                return None
+
         try:
-            done = await process.run(work(centre))
+            done = await process.run(asked())
         except asyncio.CancelledError:
             if process.alive:
                 raise
             self.story.tell("person", f"gets no answer: {what}")
             self.ledger.refused.append(what)
             return None
-        except LoaError as error:
-            self.story.tell("person", f"is refused ({error.code}): {what}")
+        if refusal:
+            self.story.tell("person", f"is refused ({refusal[0].code}): {what}")
             self.ledger.refused.append(what)
             return None
         self.story.tell("person", what)
@@ -231,8 +244,14 @@ class Province:
 
     # Boxes
 
-    async def enrol(self, name: str, area: AreaPath) -> Box | None:
-        """A new box, enrolled and placed; it is not switched on yet."""
+    def station(self, name: str) -> StationBox:
+        """A station with wires; it is not switched on yet."""
+        made = StationBox(name, self.broker, self.clock, self.chance.named(name), self.story)
+        self.stations[name] = made
+        return made
+
+    async def enrol(self, name: str, area: AreaPath, station: StationBox | None = None) -> Box | None:
+        """A new box, enrolled and placed, wireless or behind a station; it is not switched on yet."""
         key = SigningKey(self.chance.named(name).key_seed())
 
         async def work(centre: Centre) -> NodeIdentity:
@@ -242,15 +261,19 @@ class Province:
         identity = await self.ask(f"enrols {name} in {area}", work)
         if identity is None:
             return None
-        box = Box(
-            identity,
-            self.clock,
-            self.chance.named(name),
-            self.story,
-            lambda chance, weather: WeatherLink(
-                self.broker, chance, weather, told=lambda what: self.story.tell(name, what)
-            ),
-        )
+
+        def wireless(chance: Chance, weather: Weather, _clock: Clock) -> WeatherLink:
+            return WeatherLink(self.broker, chance, weather, told=lambda what: self.story.tell(name, what))
+
+        make: MakeLink = wireless
+        if station is not None:
+            address, behind = station.add(identity.node), station
+
+            def wired(_chance: Chance, _weather: Weather, clock: Clock) -> WiredLink:
+                return behind.wired(identity.node, address, clock)
+
+            make = wired
+        box = Box(identity, self.clock, self.chance.named(name), self.story, make)
         self.boxes[name] = box
         return box
 
@@ -267,6 +290,8 @@ class Province:
     async def close(self) -> None:
         """The end of the world: everything is switched off."""
         self.kill_centre()
+        for station in self.stations.values():
+            station.power_cut()
         for box in self.boxes.values():
             with contextlib.suppress(Exception):
                 box.power_cut()

@@ -25,6 +25,8 @@ class StormPlan:
     days: float = 1.0
     between_troubles_s: float = 900.0
     between_wishes_s: float = 3 * HOUR_S
+    wired: float = 0.1
+    """Share of the boxes that hang on the wires of a station."""
     rough: bool = True
     """Links that are slow, far and lossy; clocks that are wrong."""
 
@@ -32,9 +34,7 @@ class StormPlan:
 class Storm:
     """Troubles and wishes over one province."""
 
-    def __init__(
-        self, province: Province, plan: StormPlan, progress: Callable[[str], None] = lambda _: None
-    ) -> None:
+    def __init__(self, province: Province, plan: StormPlan, progress: Callable[[str], None] = lambda _: None) -> None:
         self.province, self.plan = province, plan
         self._progress = progress
         self._chance = province.chance.named("storm")
@@ -69,11 +69,16 @@ class Storm:
         province = self.province
         await province.start_centre()
         await province.areas(*(f"quang-ninh/{commune}" for commune in COMMUNES))
+        wired = max(2, round(self.plan.boxes * self.plan.wired)) if self.plan.wired else 0
+        station = province.station("station") if wired else None
         for number in range(self.plan.boxes):
             area = AreaPath(f"quang-ninh/{COMMUNES[number % len(COMMUNES)]}")
-            box = await province.enrol(f"box-{number + 1:02d}", area)
+            on_wires = number >= self.plan.boxes - wired
+            box = await province.enrol(f"box-{number + 1:02d}", area, station if on_wires else None)
             if box is None:
                 continue
+            if station is not None and on_wires and len(station.drops) == wired:
+                await station.power_on()
             if self.plan.rough:
                 box.weather = self._weather()
                 box.skew = Skew(self._random.uniform(-5000, 5000), self._random.uniform(-50, 50))
@@ -144,6 +149,8 @@ class Storm:
             (1, self._centre_link_drops),
             (1, self._broker_dies),
         ]
+        if self.province.stations:
+            troubles += [(1, self._station_fails), (1, self._station_link_drops), (1, self._wires_hum)]
         weights = [weight for weight, _ in troubles]
         while True:
             wait_s = self._random.expovariate(1 / self.plan.between_troubles_s)
@@ -222,6 +229,26 @@ class Storm:
             broker.forget()
         self._later(90.0, broker.start)
 
+    def _station_fails(self) -> None:
+        station = self._random.choice(list(self.province.stations.values()))
+        self.province.counted.troubles += 1
+        station.power_cut()
+        self._later(self._random.choice([2.0, 300.0]), lambda: self._go(station.power_on()))
+
+    def _station_link_drops(self) -> None:
+        station = self._random.choice(list(self.province.stations.values()))
+        link = station.link
+        if link is not None:
+            self.province.trouble(station.name, "loses its link")
+            link.drop("cut")
+            self._later(self._random.choice([20.0, 600.0]), link.restore)
+
+    def _wires_hum(self) -> None:
+        station = self._random.choice(list(self.province.stations.values()))
+        self.province.trouble(station.name, "has noise on its wires")
+        station.wires.bit_errors = 10 ** -self._random.uniform(3, 5)
+        self._later(600.0, lambda: setattr(station.wires, "bit_errors", 0.0))
+
     async def _mend(self) -> None:
         """The storm is over: everything gets power, link, room and the centre back."""
         province = self.province
@@ -230,6 +257,13 @@ class Storm:
         await province.start_centre()
         if province.centre_link is not None and not province.centre_link.is_up:
             province.centre_link.restore()
+        for station in province.stations.values():
+            station.wires.bit_errors = 0.0
+            station.wires.cut.clear()
+            if station.process is None:
+                await station.power_on()
+            elif station.link is not None and not station.link.is_up:
+                station.link.restore()
         for box in province.boxes.values():
             box.platter.cut_in = None
             box.platter.memory.capacity = 64 * 1024 * 1024

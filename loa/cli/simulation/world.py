@@ -67,9 +67,7 @@ class World:
         assert made is not None
         return made
 
-    async def say(
-        self, bulletin: Bulletin, precedence: Precedence = Precedence.ORDINARY, area: str = COMMUNE
-    ) -> str:
+    async def say(self, bulletin: Bulletin, precedence: Precedence = Precedence.ORDINARY, area: str = COMMUNE) -> str:
         """An immediate broadcast, which the centre has taken."""
         issued = await self.province.say(area, bulletin, precedence)
         assert issued is not None
@@ -123,7 +121,9 @@ class World:
         assert centre is not None
         now = self.now()
         rows = centre.db.read(lambda session: list(session.exec(select(Broadcast).where(Broadcast.scheduled))))
-        return sorted((row for row in rows if row.start_at <= now and row.status != "withdrawn"), key=lambda r: r.start_at)
+        return sorted(
+            (row for row in rows if row.start_at <= now and row.status != "withdrawn"), key=lambda r: r.start_at
+        )
 
     def all_heard(self, boxes: Sequence[Box], broadcast: str, *, once: bool = True) -> None:
         """Each of these boxes sounded it to its end, exactly once unless it may repeat."""

@@ -36,7 +36,7 @@ def scenario(
     """Register a function under its own name, with hyphens."""
 
     def register(run: Run) -> Run:
-        name = run.__name__.replace("_", "-")  # type: ignore[attr-defined]
+        name = run.__name__.replace("_", "-")
         _SCENARIOS[name] = Scenario(name, fault, run, boxes, days, starts)
         return run
 

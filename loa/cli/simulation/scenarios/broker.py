@@ -64,5 +64,7 @@ async def everybody_at_once(world: World) -> None:
         world.must("I2", box.name, box.link is not None and box.link.is_up, "is not back after two minutes")
         first = next(iter(world.heard(box, emergency)), None)
         late_ms = None if first is None else first.began_ms - released
-        world.must("I2", box.name, late_ms is not None and late_ms < 60_000, f"sounded the emergency after {late_ms} ms")
+        world.must(
+            "I2", box.name, late_ms is not None and late_ms < 60_000, f"sounded the emergency after {late_ms} ms"
+        )
     await world.passes(HOUR_S)

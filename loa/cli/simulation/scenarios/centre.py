@@ -21,7 +21,7 @@ async def centre_killed_while_issuing(world: World) -> None:
         if issued is not None:
             taken.append(issued)
         await world.passes(4 * MINUTE_S)
-    world.must("control", "centre", 0 < len(taken), "never took the broadcast: the kills came too early")
+    world.must("control", "centre", len(taken) > 0, "never took the broadcast: the kills came too early")
     await world.passes(10 * MINUTE_S)
     for issued in taken:
         world.all_heard(boxes, issued)

@@ -13,12 +13,10 @@ async def link_cut_in_a_transfer(world: World) -> None:
     """The link is cut in the middle of a bulletin: the rest comes later, and nothing sounds before all of it is there."""
     cut, whole = await world.commune()
     for box in (cut, whole):
-        assert box.link is not None
-        box.link.weather = replace(box.link.weather, rate=8_000.0)
+        box.air.weather = replace(box.air.weather, rate=8_000.0)
     speech = await world.bulletin("speech", 300)
     await world.province.programme("quang-ninh/co-to", speech, hours="6")
-    link = cut.link
-    assert link is not None
+    link = cut.air
     before = link.bytes_down
     moving = await world.until(lambda: link.bytes_down - before > 100_000, within_s=2 * HOUR_S)
     world.must("control", cut.name, moving, "no transfer was under way")
@@ -113,14 +111,13 @@ async def one_way_loss(world: World) -> None:
     notice = await world.bulletin("notice", 30)
     first = await world.say(notice)
     await world.passes(10 * MINUTE_S)
-    assert mute.link is not None
     world.province.trouble(mute.name, "is not heard any more")
-    mute.link.muted = True
+    mute.air.muted = True
     issued = await world.say(notice)
     await world.passes(5 * MINUTE_S)
     world.must("control", mute.name, bool(world.heard(mute, issued)), "did not sound it, though it could hear")
     world.must("I5", mute.name, world.outcome(issued, mute) == "waiting", "was claimed without a word from it")
-    mute.link.muted = False
+    mute.air.muted = False
     await world.passes(HOUR_S)
     world.must("I7", mute.name, world.outcome(issued, mute) == "finished", "did not tell it afterwards")
     world.all_heard([mute, well], issued)
@@ -134,9 +131,8 @@ async def one_slow_box(world: World) -> None:
     notice = await world.bulletin("notice", 30)
     await world.passes(5 * MINUTE_S)
     slow = boxes[0]
-    assert slow.link is not None
     world.province.trouble(slow.name, "has a link that takes 60 s")
-    slow.link.weather = replace(slow.link.weather, delay_up_s=60.0, delay_down_s=60.0)
+    slow.air.weather = replace(slow.air.weather, delay_up_s=60.0, delay_down_s=60.0)
     issued = await world.say(notice)
     start_at = world.province.ledger.issued[issued]
     await world.passes(10 * MINUTE_S)

@@ -1,0 +1,146 @@
+"""A serial bus in virtual time: one pair of wires, a real rate, noise, cuts and collisions; no ports, no threads."""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context, copy_context
+
+from devices.links.port import Delivery, LinkListener
+from devices.links.serial import SerialLink
+from loa.clock import Clock
+from loa.units import NodeId
+from simulators.world.chance import Chance
+
+BAUD = 38_400
+STATION_PATH = "station"
+SLOWEST_POLL_S = 30.0
+"""Stations of long virtual runs poll this rarely when nothing happens: ten times a second would be all that happens."""
+MASTER_LOST_S = 120.0
+
+
+class _End:
+    """One port on the wires."""
+
+    def __init__(self, bus: "Wires", path: str, received: Callable[[bytes], None]) -> None:
+        self._bus, self.path, self.received = bus, path, received
+        self.context: Context = copy_context()
+        self.open = True
+        self.free_at_s = 0.0
+
+    def write(self, data: bytes) -> None:
+        if self.open:
+            self._bus.say(self, data)
+
+    def close(self) -> None:
+        self.open = False
+        self._bus.ends.discard(self)
+
+
+class Wires:
+    """What one end says every other end hears, at baud / 10 bytes a second; who speaks into another spoils both."""
+
+    def __init__(self, chance: Chance, *, baud: int = BAUD, bit_errors: float = 0.0) -> None:
+        self.ends: set[_End] = set()
+        self.bit_errors = bit_errors
+        self.cut: set[str] = set()
+        """Paths that are off the wires."""
+        self.carried_bytes = self.spoilt = 0
+        self._rate = baud / 10
+        self._random = chance.random
+
+    def open(self, path: str, baud: int, received: Callable[[bytes], None], lost: Callable[[str], None]) -> _End:
+        """As a serial port is opened; the path is the end's name."""
+        del baud, lost  # a rate of its own; a port in memory is not lost
+        end = _End(self, path, received)
+        self.ends.add(end)
+        return end
+
+    def say(self, end: _End, data: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        begins_s = max(loop.time(), end.free_at_s)
+        end.free_at_s = begins_s + len(data) / self._rate
+        if end.path in self.cut:
+            return
+        self.carried_bytes += len(data)
+        if any(other.free_at_s > begins_s for other in self.ends if other is not end):
+            data = self._random.randbytes(len(data))
+            self.spoilt += 1
+        for hearer in sorted(self.ends, key=lambda one: one.path):
+            if hearer is not end:
+                loop.call_at(end.free_at_s, self._arrive, end, hearer, self._noisy(data), context=hearer.context.copy())
+
+    def _arrive(self, end: _End, hearer: _End, data: bytes) -> None:
+        if hearer.open and not {hearer.path, end.path} & self.cut:
+            hearer.received(data)
+
+    def _noisy(self, data: bytes) -> bytes:
+        if self.bit_errors <= 0:
+            return data
+        spoilt = bytearray(data)
+        at = int(self._random.expovariate(self.bit_errors))
+        while at < 8 * len(spoilt):
+            spoilt[at // 8] ^= 1 << at % 8
+            at += 1 + int(self._random.expovariate(self.bit_errors))
+        return bytes(spoilt)
+
+
+class _Reach:
+    """Notes when a wired link truly is up."""
+
+    def __init__(self, listener: LinkListener, changed: Callable[[bool], None]) -> None:
+        self._listener, self._changed = listener, changed
+
+    def link_up(self) -> None:
+        self._changed(True)
+        self._listener.link_up()
+
+    def link_down(self, reason: str) -> None:
+        self._changed(False)
+        self._listener.link_down(reason)
+
+    def delivered(self, delivery: Delivery) -> None:
+        self._listener.delivered(delivery)
+
+
+class WiredLink(SerialLink):
+    """The real link of a wired node on virtual wires; it can be cut off them, and killed."""
+
+    def __init__(
+        self, wires: Wires, address: int, node: NodeId, clock: Clock, *, master_lost_s: float = MASTER_LOST_S
+    ) -> None:
+        super().__init__(
+            f"drop {address:03d}", BAUD, address, node, clock, open_port=wires.open, master_lost_s=master_lost_s
+        )
+        self._wires = wires
+        self._name = f"drop {address:03d}"
+        self.reach_changed: Callable[[bool], None] = lambda _up: None
+
+    async def start(self, listener: LinkListener) -> None:
+        await super().start(_Reach(listener, self._changed))
+
+    def _changed(self, there: bool) -> None:
+        self.reach_changed(there)
+
+    def drop(self, reason: str = "cut") -> None:
+        """The wires are cut at this box: it hears nothing and is not heard, and finds out by itself."""
+        del reason
+        self._wires.cut.add(self._name)
+        self.reach_changed(False)
+
+    def half_open(self) -> None:
+        """A loose contact, for a while."""
+        self.drop()
+        asyncio.get_running_loop().call_later(90.0, self.restore)
+
+    def restore(self) -> None:
+        if self._name in self._wires.cut:
+            self._wires.cut.discard(self._name)
+            if self.is_up:
+                self.reach_changed(True)  # it had not noticed
+
+    def kill(self) -> None:
+        """Its process is gone."""
+        if self.is_up:
+            self.reach_changed(False)
+        self._listener = None
+        if self._port is not None:
+            self._port.close()

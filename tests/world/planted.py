@@ -1,0 +1,94 @@
+"""Bugs put in on purpose, one at a time, to see that the worlds find them."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlmodel import update
+
+from controller.services import planning
+from controller.tables import OwedOrder
+from controller.wire.transmitter import Transmitter
+from devices.node.ledger import Ledger, Play
+from devices.node.records import Records
+from devices.protocol.reports import Receipt
+from loa.units import Id16
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def started_not_durable(patch: pytest.MonkeyPatch) -> None:
+    """A box notes STARTED in memory only, and sounds."""
+    mark = Ledger.mark
+
+    def forgetful(self: Ledger, play: Play, *subjects: Id16) -> None:
+        if play is Play.BEGUN:
+            self._plays.update(dict.fromkeys(subjects, play))
+        else:
+            mark(self, play, *subjects)
+
+    patch.setattr(Ledger, "mark", forgetful)
+
+
+def replanned_under_new_ids(patch: pytest.MonkeyPatch) -> None:
+    """Each planning forgets what was planned before and gives every slot a fresh id."""
+    count = iter(range(1 << 30))
+    patch.setattr(planning, "_planned", lambda session, since: ([], frozenset()))
+    patch.setattr(planning, "broadcast_id", lambda slot, generation: Id16(next(count).to_bytes(16, "big")))
+
+
+def owed_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> None:
+    """A centre that starts takes everything that is owed as done."""
+    start = Transmitter.start
+
+    async def forgetful(self: Transmitter) -> None:
+        now = self.wire.clock.now_ms()
+        await self.wire.db.unit_of_work(
+            lambda session: session.execute(update(OwedOrder).values(confirmed_at=now)) and None
+        )
+        await start(self)
+
+    patch.setattr(Transmitter, "start", forgetful)
+
+
+def stop_not_remembered(patch: pytest.MonkeyPatch) -> None:
+    """A box acts on a stop and forgets it."""
+    patch.setattr(Records, "keep_stop", lambda self, order, kept: None)
+
+
+def received_taken_for_started(patch: pytest.MonkeyPatch) -> None:
+    """The centre takes RECEIVED for STARTED."""
+    from controller.services import receipts
+
+    advance = receipts.advance
+
+    def boastful(line: Any, receipt: Receipt) -> Any:
+        from dataclasses import replace
+
+        done = advance(line, receipt)
+        return replace(done, started_at=done.started_at or receipt.at)
+
+    patch.setattr(receipts, "advance", boastful)
+
+
+PLANTS: dict[str, Plant] = {
+    plant.__name__: plant
+    for plant in (
+        started_not_durable, replanned_under_new_ids, owed_forgotten_at_a_restart,
+        stop_not_remembered, received_taken_for_started,
+    )
+}  # fmt: skip
+
+if __name__ == "__main__":  # how many seeds of a scenario it takes: python -m tests.world.planted PLANT SCENARIO A-B
+    import sys
+
+    from loa.cli.simulate import seeds_of
+    from loa.cli.simulation.runs import run_scenario
+    from loa.cli.simulation.scenarios import all_scenarios
+
+    with pytest.MonkeyPatch.context() as patch:
+        PLANTS[sys.argv[1]](patch)
+        for seed in seeds_of(None, sys.argv[3]):
+            found = run_scenario(all_scenarios()[sys.argv[2]], seed, boxes=int(os.environ.get("BOXES", "0")) or None)
+            print(sys.argv[1], sys.argv[2], seed, *{breach.rule for breach in found.breaches}, *found.breaches[:1])
