@@ -62,6 +62,7 @@ async def _planned(here: Field, programme: str) -> bool:
     return any(one["programme"] == programme for one in await here.centre.broadcasts())
 
 
+@pytest.mark.soak
 async def test_a_half_open_road(field: Field, mosquitto: Mosquitto) -> None:
     """Nothing passes and nobody is told: the slot is played, the order that was missed comes when the road is back."""
     centre = field.centre
