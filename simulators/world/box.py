@@ -108,6 +108,10 @@ class Box:
         self.platter.power_cut()
         self.process = self.node = self.link = None
 
+    def in_reach(self, there: bool) -> None:
+        """Say that hardly anything gets through to it, though its link is up; or that it does again."""
+        self._times.append((self._true.now_ms(), there))
+
     def _note_reach(self, there: bool) -> None:
         if there:
             self._story.tell(self.name, "is on the wire")

@@ -112,4 +112,5 @@ class VirtualClock:
         return self._loop.time()
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(max(0.0, seconds))  # noqa: TID251 - this is the virtual world's way to wait
+        # The loop fires what is due within its resolution without moving on; a real clock always moves on.
+        await asyncio.sleep(max(2e-6, seconds) if seconds > 0 else 0.0)  # noqa: TID251 - this is the virtual world's way to wait

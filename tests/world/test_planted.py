@@ -14,6 +14,7 @@ FOUND_BY = {
 IN_A_STORM = {"replanned_under_new_ids": "I3", "received_taken_for_started": "I5"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", FOUND_BY)
 def test_a_planted_bug_is_found_by_the_first_seed(plant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     scenario, rule = FOUND_BY[plant]

@@ -11,7 +11,7 @@ from loa.cli.simulation.runs import Outcome, run_scenario
 from loa.cli.simulation.scenarios import all_scenarios
 from loa.cli.simulation.soak import one_world
 
-QUICK = ("broker-killed", "brown-out", "cancel-comes-first", "resent-until-confirmed")
+QUICK = ("brown-out", "cancel-comes-first")
 LARGE = ("storm", "quiet-week")
 STORMS = 24
 
@@ -44,7 +44,7 @@ def test_a_seed_repeats_to_the_byte_in_another_process() -> None:
     """Under another order of hashes, too."""
 
     def told(hashes: str) -> bytes:
-        command = [sys.executable, "-m", "loa.cli", "simulate", "storm", "--seed", "3", "--boxes", "4", "--days", "0.2"]
+        command = [sys.executable, "-c", "from loa.cli.main import main; main()", "simulate", "storm", "--seed", "3", "--boxes", "4", "--days", "0.2"]
         done = subprocess.run(
             [*command, "--story"], capture_output=True, check=True, env={"PYTHONHASHSEED": hashes, "PATH": "/usr/bin"}
         )

@@ -38,8 +38,8 @@ from simulators.world.wire import WiredLink
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 PROVINCE = AreaPath("quang-ninh")
 PERSON = "province"
-BYTES_PER_S = 1500
-"""Of Opus at 12 kbit/s: speech."""
+BYTES_PER_S = 1000
+"""Of Opus at 8 kbit/s: speech, small, so that long runs are about faults and not about bytes."""
 
 
 @dataclass(frozen=True)

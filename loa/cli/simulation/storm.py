@@ -83,7 +83,7 @@ class Storm:
                 box.weather = self._weather()
                 box.skew = Skew(self._random.uniform(-5000, 5000), self._random.uniform(-50, 50))
             await box.power_on()
-        for title, seconds in (("news", 300.0), ("notice", 45.0), ("music", 900.0)):
+        for title, seconds in (("news", 120.0), ("notice", 45.0), ("music", 300.0)):
             made = await province.bulletin(title, seconds)
             if made is not None:
                 self._bulletins.append(made)
@@ -246,7 +246,7 @@ class Storm:
     def _wires_hum(self) -> None:
         station = self._random.choice(list(self.province.stations.values()))
         self.province.trouble(station.name, "has noise on its wires")
-        station.wires.bit_errors = 10 ** -self._random.uniform(3, 5)
+        station.wires.bit_errors = 10 ** -self._random.uniform(4, 5)
         self._later(600.0, lambda: setattr(station.wires, "bit_errors", 0.0))
 
     async def _mend(self) -> None:

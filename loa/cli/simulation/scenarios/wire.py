@@ -14,11 +14,11 @@ async def link_cut_in_a_transfer(world: World) -> None:
     cut, whole = await world.commune()
     for box in (cut, whole):
         box.air.weather = replace(box.air.weather, rate=8_000.0)
-    speech = await world.bulletin("speech", 300)
+    speech = await world.bulletin("speech", 450)
     await world.province.programme("quang-ninh/co-to", speech, hours="6")
     link = cut.air
     before = link.bytes_down
-    moving = await world.until(lambda: link.bytes_down - before > 100_000, within_s=2 * HOUR_S)
+    moving = await world.until(lambda: link.bytes_down - before > 250_000, within_s=2 * HOUR_S)
     world.must("control", cut.name, moving, "no transfer was under way")
     at = link.bytes_down
     world.province.trouble(cut.name, "loses its link in the transfer")
@@ -27,7 +27,7 @@ async def link_cut_in_a_transfer(world: World) -> None:
     link.restore()
     await world.passes(3 * HOUR_S)
     again = link.bytes_down - at
-    world.must("control", cut.name, again < 380_000, f"took {again} bytes after the cut: it began anew")
+    world.must("control", cut.name, again < 300_000, f"took {again} bytes after the cut: it began anew")
     for broadcast in world.planned():
         world.all_heard([cut, whole], broadcast.id)
 

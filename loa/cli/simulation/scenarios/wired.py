@@ -31,10 +31,14 @@ async def noise_on_the_wires(world: World) -> None:
     await world.passes(20 * MINUTE_S)
     world.province.trouble("station", "has noise on its wires")
     station.wires.bit_errors = 1e-3
+    for box in boxes:  # six of seven frames are spoilt: what it never heard of it cannot answer for
+        box.in_reach(False)
     for _ in range(5):
         await world.say(notice)
         await world.passes(5 * MINUTE_S)
     station.wires.bit_errors = 0.0
+    for box in boxes:
+        box.in_reach(True)
     await world.passes(5 * MINUTE_S)
     issued = await world.say(notice)
     await world.passes(HOUR_S)
