@@ -17,7 +17,7 @@ app = typer.Typer(
 
 
 @app.command()
-def simulate(
+def simulate(  # noqa: PLR0917 - typer's options
     scenario: Annotated[str, typer.Argument(help="A scenario's name, or `all`; --list shows them.")] = "storm",
     seed: Annotated[
         int | None, typer.Option(help="The seed of every choice; the same one gives the same world.")

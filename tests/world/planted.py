@@ -1,13 +1,15 @@
 """Bugs put in on purpose, one at a time, to see that the worlds find them."""
 
 import os
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlmodel import update
 
-from controller.services import planning
+from controller.services import coverage, planning, receipts
 from controller.tables import OwedOrder
 from controller.wire.transmitter import Transmitter
 from devices.node.ledger import Ledger, Play
@@ -59,13 +61,9 @@ def stop_not_remembered(patch: pytest.MonkeyPatch) -> None:
 
 def received_taken_for_started(patch: pytest.MonkeyPatch) -> None:
     """The centre takes RECEIVED for STARTED."""
-    from controller.services import receipts
-
-    advance = receipts.advance
+    advance = coverage.advance
 
     def boastful(line: Any, receipt: Receipt) -> Any:
-        from dataclasses import replace
-
         done = advance(line, receipt)
         return replace(done, started_at=done.started_at or receipt.at)
 
@@ -81,8 +79,6 @@ PLANTS: dict[str, Plant] = {
 }  # fmt: skip
 
 if __name__ == "__main__":  # how many seeds of a scenario it takes: python -m tests.world.planted PLANT SCENARIO A-B
-    import sys
-
     from loa.cli.simulate import seeds_of
     from loa.cli.simulation.runs import run_scenario
     from loa.cli.simulation.scenarios import all_scenarios

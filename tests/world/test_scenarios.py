@@ -44,7 +44,8 @@ def test_a_seed_repeats_to_the_byte_in_another_process() -> None:
     """Under another order of hashes, too."""
 
     def told(hashes: str) -> bytes:
-        command = [sys.executable, "-c", "from loa.cli.main import main; main()", "simulate", "storm", "--seed", "3", "--boxes", "4", "--days", "0.2"]
+        options = ["--seed", "3", "--boxes", "4", "--days", "0.2"]
+        command = [sys.executable, "-c", "from loa.cli.main import main; main()", "simulate", "storm", *options]
         done = subprocess.run(
             [*command, "--story"], capture_output=True, check=True, env={"PYTHONHASHSEED": hashes, "PATH": "/usr/bin"}
         )

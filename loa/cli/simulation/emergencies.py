@@ -97,7 +97,7 @@ class DutyOfficer:
             self._province.ledger.recalled[emergency] = self._province.clock.now_ms()
 
 
-def _release(
+def _release(  # noqa: PLR0917
     session: Session, ctx: Context, area: str, bulletin: Bulletin, lasts_s: float, repeats: int
 ) -> Changed[str]:
     targets = find_targets(session, [area], [])

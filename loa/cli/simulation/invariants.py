@@ -1,8 +1,9 @@
 """What must hold in every world, whatever the weather. Each breach is told with its number and in words.
 
-I1 no unauthorised sound; I2 a released emergency is heard and told of at every node that had a chance; I3 no scheduled broadcast twice at a node; I4 amplifier off at its limit; I5 the centre never
-claims "played" without a signed receipt; I6 what was acknowledged is never lost; I7 every silence in a planned slot has
-a stated reason; and nothing fails inside.
+I1 no unauthorised sound; I2 a released emergency is heard and told of at every node that had a chance; I3 no scheduled
+broadcast twice at a node; I4 amplifier off at its limit; I5 the centre never claims "played" without a signed receipt;
+I6 what was acknowledged is never lost; I7 every silence in a planned slot has a stated reason; and nothing
+fails inside.
 """
 
 from collections.abc import Collection, Iterable, Iterator

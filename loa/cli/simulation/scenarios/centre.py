@@ -8,7 +8,7 @@ from loa.cli.simulation.world import DAY_S, HOUR_S, MINUTE_S, World
 
 @scenario(fault=3, boxes=2)
 async def centre_killed_while_issuing(world: World) -> None:
-    """The centre is killed at each of the first twelve awaits of issuing; what it took is played once, the rest never."""
+    """The centre is killed at each of the first twelve awaits of issuing; what it took is played, once."""
     boxes = await world.commune()
     notice = await world.bulletin("notice", 20)
     await world.passes(5 * MINUTE_S)
@@ -86,7 +86,7 @@ async def tables_locked(world: World) -> None:
 
 @scenario(fault=30, boxes=4, days=7)
 async def alone(world: World) -> None:
-    """The centre is destroyed and every link cut for 7 days: each scheduled broadcast plays all the same, within 2 s."""
+    """The centre is destroyed and every link cut for 7 days: each scheduled broadcast plays, within 2 s."""
     boxes = await world.commune()
     news = await world.bulletin("news", 60)
     await world.province.programme("quang-ninh/co-to", news, hours="5,17")

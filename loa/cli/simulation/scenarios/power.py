@@ -6,7 +6,7 @@ from loa.cli.simulation.world import DAY_S, HOUR_S, MINUTE_S, World
 
 @scenario(fault=4, boxes=1)
 async def power_fails_around_the_start(world: World) -> None:
-    """A box loses its power in each of the writes around STARTED: no broadcast sounds twice, and each has an outcome."""
+    """A box loses its power in each of the writes around STARTED: nothing sounds twice, and each has an outcome."""
     (box,) = await world.commune()
     notice = await world.bulletin("notice", 20)
     first = await world.say(notice)
@@ -48,7 +48,7 @@ async def power_fails_everywhere(world: World) -> None:
 
 @scenario(fault=17, boxes=1)
 async def torn_writes(world: World) -> None:
-    """The power fails in the middle of one write after the other: what is read again is the old or the new, never half."""
+    """The power fails in the middle of one write after the other: what is read is the old or the new, never half."""
     (box,) = await world.commune()
     news = await world.bulletin("news", 60)
     await world.province.programme("quang-ninh/co-to", news, hours="5,6,7")
@@ -70,7 +70,7 @@ async def torn_writes(world: World) -> None:
 
 @scenario(fault=25, boxes=2)
 async def brown_out(world: World) -> None:
-    """The battery gives in whenever the amplifier is on: the box is off at once, and does not sound it again and again."""
+    """The battery gives in whenever the amplifier is on: the box is off, and does not begin it again and again."""
     weak, strong = await world.commune()
     speech = await world.bulletin("speech", 60)
     await world.passes(5 * MINUTE_S)

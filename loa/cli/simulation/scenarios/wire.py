@@ -10,7 +10,7 @@ from loa.cli.simulation.world import HOUR_S, MINUTE_S, World
 
 @scenario(fault=5, boxes=2)
 async def link_cut_in_a_transfer(world: World) -> None:
-    """The link is cut in the middle of a bulletin: the rest comes later, and nothing sounds before all of it is there."""
+    """The link is cut in the middle of a bulletin: only the rest comes later, and it sounds whole."""
     cut, whole = await world.commune()
     for box in (cut, whole):
         box.air.weather = replace(box.air.weather, rate=8_000.0)
@@ -106,7 +106,7 @@ async def half_open_link(world: World) -> None:
 
 @scenario(fault=24, boxes=2)
 async def one_way_loss(world: World) -> None:
-    """A box hears the centre, but nothing that it says arrives: it is never claimed to have played before it says so."""
+    """A box hears the centre, but nothing that it says arrives: it is not claimed to have played before it says so."""
     mute, well = await world.commune()
     notice = await world.bulletin("notice", 30)
     first = await world.say(notice)
