@@ -60,6 +60,11 @@ def _remembered() -> Mapping[str, str]:
     return {name: value for name, value in raw.items() if isinstance(value, str)}
 
 
+def whole_address(text: str) -> str:
+    """A server's address as people type it, with its scheme and without a slash at the end."""
+    return (text if "://" in text else f"http://{text}").rstrip("/")
+
+
 @dataclass
 class Server:
     """A server and the token to use. `ask` raises the errors of `loa.errors` with the server's own words."""
@@ -74,11 +79,11 @@ class Server:
     def known(cls) -> "Server":
         """From LOA_SERVER and LOA_TOKEN, else as `loa login` left it."""
         kept = _remembered()
-        address = os.environ.get("LOA_SERVER") or kept.get("server") or DEFAULT_SERVER
+        address = whole_address(os.environ.get("LOA_SERVER") or kept.get("server") or DEFAULT_SERVER)
         token = os.environ.get("LOA_TOKEN")
-        if token is None and address.rstrip("/") == kept.get("server", DEFAULT_SERVER).rstrip("/"):
+        if token is None and address == whole_address(kept.get("server", DEFAULT_SERVER)):
             token = kept.get("token")
-        return cls(address.rstrip("/"), token)
+        return cls(address, token)
 
     @property
     def http(self) -> httpx.Client:

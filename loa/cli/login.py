@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from loa.cli.client import DEFAULT_SERVER, Server, remember, verbs
+from loa.cli.client import DEFAULT_SERVER, Server, remember, verbs, whole_address
 
 app = verbs("")
 
@@ -23,19 +23,20 @@ The password is used once to get an API token of its own; the token is kept in ~
 you alone. LOA_SERVER and LOA_TOKEN in the environment go before what is remembered."""
 )
 def login(
-    server: Annotated[str, typer.Argument(help="Its address.")] = DEFAULT_SERVER,
+    server: Annotated[str, typer.Argument(help="Its address.", envvar="LOA_SERVER")] = DEFAULT_SERVER,
     account: Annotated[str, typer.Option(help="Your account.")] = "admin",
     print_token: Annotated[bool, typer.Option("--print-token", help="Print the token; remember nothing.")] = False,
 ) -> None:
+    server = whole_address(server)
     password = os.environ.get("LOA_PASSWORD") or typer.prompt(f"Password of {account}", hide_input=True, err=True)
     name = f"loa login on {socket.gethostname()}"[:200]
-    reply = Server(server.rstrip("/")).ask(
+    reply = Server(server).ask(
         "POST", "/session", body={"account": account, "password": password.strip(), "token_name": name}
     )
     if print_token:
         typer.echo(reply["token"])
         return
-    path = remember(server.rstrip("/"), reply["token"])
+    path = remember(server, reply["token"])
     typer.echo(f"Signed in at {server} as {account}; remembered in {path}.")
     if reply["change_password"]:
         typer.echo("The password is the one that was printed once: change it on the page.")
