@@ -268,7 +268,7 @@ class BusMaster:
         if busy:
             return BUSY_POLL_S
         quiet_s = self._clock.monotonic_s() - self._said_s
-        return max(IDLE_POLL_S, 0.025 * len(self.drops), min(self._slowest_poll_s, quiet_s / 8))
+        return max(IDLE_POLL_S, 0.025 * len(self.drops), min(self._slowest_poll_s, quiet_s / 3))
 
     def _received(self, data: bytes) -> None:
         self._heard_s = self._clock.monotonic_s()

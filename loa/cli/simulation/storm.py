@@ -25,7 +25,7 @@ class StormPlan:
     days: float = 1.0
     between_troubles_s: float = 900.0
     between_wishes_s: float = 3 * HOUR_S
-    wired: float = 0.1
+    wired: float = 0.06
     """Share of the boxes that hang on the wires of a station."""
     rough: bool = True
     """Links that are slow, far and lossy; clocks that are wrong."""
