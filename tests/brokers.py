@@ -152,6 +152,7 @@ class RabbitMq(ServerProcess):
             "HOME": str(own),
             "ERL_EPMD_PORT": str(self._epmd),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_RELAXED_COMMAND_CHECK": "1",  # or it does not end while it remembers the killed node
             "RABBITMQ_DIST_PORT": str(self._distribution),
             "RABBITMQ_NODENAME": f"loa{self.port}@localhost",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
