@@ -12,8 +12,11 @@ from devices.protocol.refusal import WireRefusal
 from devices.protocol.reports import NumberRange, Receipt, ReceiptEvent
 from loa.units import InstantMs, NodeId
 
-GAP_PATIENCE_MS = 600_000
-"""A gap in a journal's numbers is taken as lost when what follows it has been here for this long."""
+GAP_PATIENCE_MS = 6 * 3_600_000
+"""A gap in a journal's numbers is taken as lost when what follows it has been here for this long.
+
+Long, because a noisy line may hold one receipt back for half an hour, and what is acknowledged is not sent again.
+"""
 
 _AT_ONCE = 200
 
@@ -98,8 +101,8 @@ def contiguous(held: int, later: Iterable[tuple[int, int]], now: int, gone: Coll
 
     gone: numbers that the node itself says it no longer has.
 
-    A node sends again what is not acknowledged, in order; so where something after a gap has been here for ten
-    minutes, what is missing is not coming (its journal was full, or another centre took it).
+    A node sends again what is not acknowledged, in order; so where something after a gap has been here for
+    hours, what is missing is not coming (its journal was full, or another centre took it).
     """
     for number, received_at in later:
         held = _past(held, gone)
