@@ -26,6 +26,17 @@ def dumps_in_order(value: object) -> bytes:
     return cbor2.dumps(value)
 
 
+def head_of_bytes(length: int) -> bytes:
+    """What stands before a byte string of this length, at most 4 GiB."""
+    if length < 24:
+        return bytes((0x40 | length,))
+    if length < 256:
+        return bytes((0x58, length))
+    if length < 65536:
+        return b"\x59" + length.to_bytes(2, "big")
+    return b"\x5a" + length.to_bytes(4, "big")
+
+
 def loads(data: bytes, *, max_bytes: int) -> object:
     """Decode one item that fills `data` exactly. Raises Malformed; never anything else, for any bytes."""
     if len(data) > max_bytes:

@@ -212,3 +212,8 @@ def test_a_full_timetable_fits() -> None:
     covers = InstantMs(world.NOW + 7 * world.DAY)
     timetable = Timetable(area=world.COMMUNE, version=1, issued_at=world.NOW, covers_until=covers, entries=entries)
     assert open_sealed(seal(timetable, world.CONTROLLER)).message == timetable
+
+
+@pytest.mark.parametrize("length", [0, 23, 24, 255, 256, 65535, 65536])
+def test_a_byte_strings_head_is_what_the_encoder_writes(length: int) -> None:
+    assert cbor.head_of_bytes(length) + bytes(length) == cbor.dumps(bytes(length))
