@@ -156,7 +156,7 @@ class BusMaster:
     def poll_soon(self) -> None:
         """Something is new: whoever was polled rarely is polled as usual again."""
         self._said_s = self._clock.monotonic_s()
-        soon_s = self._said_s + IDLE_POLL_S
+        soon_s = self._said_s + BUSY_POLL_S  # never sooner than a busy bus would: polls cost audio
         for drop in self.drops.values():
             if drop.present:
                 drop.poll_at_s = min(drop.poll_at_s, soon_s)
