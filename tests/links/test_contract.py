@@ -178,7 +178,7 @@ async def test_a_cut_is_told_refuses_publishing_and_heals_with_all_subscriptions
     for name in ("a", "b", "c"):
         assert says.publish(f"loa/1/n/{name}/ctl", name.encode(), qos=1)
     await until(lambda: len(hears.deliveries) == 2)
-    assert hears.payloads() == [b"a", b"c"]
+    assert sorted(hears.payloads()) == [b"a", b"c"]  # of two topics: brokers keep the order of one alone
 
 
 async def test_a_listener_that_raises_costs_nothing(world: World) -> None:

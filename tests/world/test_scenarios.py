@@ -13,7 +13,7 @@ from loa.cli.simulation.soak import one_world
 
 QUICK = ("brown-out", "cancel-comes-first")
 LARGE = ("storm", "quiet-week")
-STORMS = 24
+STORMS = 8
 
 
 def _holds(outcome: Outcome) -> None:
