@@ -11,6 +11,7 @@ import tty
 from dataclasses import dataclass, field
 
 from loa.clock import Clock
+from simulators.noise import with_bit_errors
 
 _TICK_S = 0.004
 
@@ -121,7 +122,7 @@ class SerialBus:
                 data = self._random.randbytes(len(data))
             for hearer in self._ends:
                 if hearer is not speaker and not hearer.cut:
-                    self._hear(hearer, self._spoil(data))
+                    self._hear(hearer, with_bit_errors(data, self.bit_errors, self._random))
 
     def _hear(self, end: _End, data: bytes) -> None:
         try:
@@ -129,14 +130,3 @@ class SerialBus:
         except BlockingIOError:
             written = 0
         self.overrun_bytes += len(data) - written
-
-    def _spoil(self, data: bytes) -> bytes:
-        """Flip each bit with the bus's probability."""
-        if self.bit_errors <= 0:
-            return data
-        spoilt = bytearray(data)
-        at = int(self._random.expovariate(self.bit_errors))
-        while at < 8 * len(spoilt):
-            spoilt[at // 8] ^= 1 << at % 8
-            at += 1 + int(self._random.expovariate(self.bit_errors))
-        return bytes(spoilt)

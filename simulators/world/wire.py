@@ -8,6 +8,7 @@ from devices.links.port import Delivery, LinkListener
 from devices.links.serial import SerialLink
 from loa.clock import Clock
 from loa.units import NodeId
+from simulators.noise import with_bit_errors
 from simulators.world.chance import Chance
 
 BAUD = 38_400
@@ -66,21 +67,18 @@ class Wires:
             self.spoilt += 1
         for hearer in sorted(self.ends, key=lambda one: one.path):
             if hearer is not end:
-                loop.call_at(end.free_at_s, self._arrive, end, hearer, self._noisy(data), context=hearer.context.copy())
+                loop.call_at(
+                    end.free_at_s,
+                    self._arrive,
+                    end,
+                    hearer,
+                    with_bit_errors(data, self.bit_errors, self._random),
+                    context=hearer.context.copy(),
+                )
 
     def _arrive(self, end: _End, hearer: _End, data: bytes) -> None:
         if hearer.open and not {hearer.path, end.path} & self.cut:
             hearer.received(data)
-
-    def _noisy(self, data: bytes) -> bytes:
-        if self.bit_errors <= 0:
-            return data
-        spoilt = bytearray(data)
-        at = int(self._random.expovariate(self.bit_errors))
-        while at < 8 * len(spoilt):
-            spoilt[at // 8] ^= 1 << at % 8
-            at += 1 + int(self._random.expovariate(self.bit_errors))
-        return bytes(spoilt)
 
 
 class _Reach:
