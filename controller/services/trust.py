@@ -2,14 +2,18 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 from sqlmodel import Session
 
 from controller.services.context import Context, Outgoing
 from controller.services.documents import issue_document
 from controller.tables import StateDocument
+from devices.protocol.authority import Authority, accept_trust
+from devices.protocol.refusal import RefusalReason, WireRefusal
 from devices.protocol.renewal import RENEW_AFTER_MS, trust_document
 from devices.protocol.topics import AreaChannel
+from devices.protocol.trust import RootSet
 from loa.units import InstantMs
 
 
@@ -38,6 +42,22 @@ def renew_trust(
         session, ctx, ctx.province, AreaChannel.TRUST, b"|".join(parts), signed=signed, force=aged
     )
     return Outgoing(documents=(document,) if document else ())
+
+
+def authority_in_force(session: Session, ctx: Context, roots: RootSet) -> Authority:
+    """Who may do what by the trust document that was issued last: what a node that has it believes.
+
+    Raises WireRefusal(untrusted_key) before the first one.
+    """
+    row = session.get(StateDocument, (str(ctx.province), str(AreaChannel.TRUST)))
+    if row is None:
+        raise WireRefusal(RefusalReason.UNTRUSTED_KEY, "no trust document was issued yet")
+    return _authority(row.payload, roots)
+
+
+@lru_cache(maxsize=4)
+def _authority(payload: bytes, roots: RootSet) -> Authority:
+    return accept_trust(payload, Authority.pinned(roots), None)
 
 
 def trust_renewal_due(session: Session, ctx: Context) -> InstantMs | None:
