@@ -29,6 +29,7 @@ STATUS: dict[str, int] = {
     "mandate_expired": 403,
     "key_revoked": 403,
     "key_unknown": 403,
+    "not_permitted": 403,
     "not_found": 404,
     "no_such_route": 404,
     "method_not_allowed": 405,
@@ -248,7 +249,7 @@ def install(app: FastAPI) -> None:
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's `responses` for a route that may answer with these codes."""
     by_status: dict[int, list[str]] = {}
-    for code in ("auth_required", "rate_limited", *codes):
+    for code in ("auth_required", "not_permitted", "rate_limited", *codes):
         by_status.setdefault(STATUS.get(code, 422), []).append(code)
     return {
         status: {
