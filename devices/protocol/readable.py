@@ -47,6 +47,11 @@ def readable(payload: bytes, keys: KnownKeys) -> Readable:
     return Readable((*lines, *_fields(opened.message, "  ", keys)), sound)
 
 
+def message_lines(message: Message) -> tuple[str, ...]:
+    """Every field of a message by name."""
+    return (type(message).__name__, *_fields(message, "  ", {}))
+
+
 def _unsigned(message: Message) -> list[str]:
     name = type(message).__name__
     lines = [f"signature: none, as a {name} may come" + (" as a Last Will" if name == "Presence" else "")]
