@@ -17,7 +17,19 @@ from api.idempotency import OneAtATime
 from api.imports import Imports
 from api.metrics import Gauges
 from api.needs import check_routes, permitted
-from api.routes import areas, broadcasts, bulletins, events, health, nodes, page, programmes, session
+from api.routes import (
+    areas,
+    broadcasts,
+    bulletins,
+    events,
+    health,
+    keys,
+    nodes,
+    page,
+    people_keys,
+    programmes,
+    session,
+)
 from controller import accounts
 from controller.accounts import Caller
 
@@ -42,6 +54,7 @@ TAGS = [
     {"name": "bulletins", "description": "Content: recordings, their import, approval, sound"},
     {"name": "programmes", "description": "Recurring slots and the timetable they make"},
     {"name": "broadcasts", "description": "Airings, recall, coverage, receipts"},
+    {"name": "keys", "description": "Who may release what: roots, appointments, people's keys"},
     {"name": "live", "description": "Events as they happen"},
     {"name": "running", "description": "For those who run the server"},
 ]
@@ -82,7 +95,7 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
     app.state.board, app.state.pending, app.state.imports = board, OneAtATime(), imports
     app.state.gauges = Gauges(centre, board)
     problems.install(app)
-    parts = (session, areas, nodes, bulletins, programmes, broadcasts, events, health, page)
+    parts = (session, areas, nodes, bulletins, programmes, broadcasts, people_keys, keys, events, health, page)
     app.state.ways = [route for part in parts for route in part.router.routes]
     check_routes(app.state.ways)
     for part in parts:
