@@ -35,7 +35,7 @@ class Conductor:
         self.stage = Stage(parts, volume=volume, settings=settings)
         self.stage.reconsider = self.reconsider
         self.stage.left = self._left
-        self._alarm = Alarm(parts.clock, parts.crew, self.reconsider, "conductor")
+        self._alarm = Alarm(parts.clock, parts.crew, self.reconsider)
         self._coming: list[Plan] = []
         self._airings: dict[Id16, Airing] = {}
 

@@ -87,6 +87,25 @@ def sign(payload: bytes, keys: Sequence[SigningKey]) -> bytes:
     return cbor.dumps_in_order(cbor2.CBORTag(TAG_SIGN, [b"", {}, payload, signers]))
 
 
+def joined(parts: Sequence[bytes], *, max_bytes: int) -> bytes:
+    """One COSE_Sign from several of the same payload: each signer's first signature, in the order of key ids.
+
+    A signature of a COSE_Sign does not cover the others, so those made in different places at different times come
+    together. Raises Malformed; checks no signature.
+    """
+    signers: dict[bytes, list[object]] = {}
+    payloads: set[bytes] = set()
+    for part in parts:
+        signed = read(part, max_bytes=max_bytes)
+        payloads.add(signed.payload)
+        for one in signed.signatures:
+            signers.setdefault(one.key_id, [_protected(one.key_id), {}, one.signature])
+    if len(payloads) != 1 or not 1 <= len(signers) <= 16:
+        raise Malformed("not parts of one COSE_Sign")
+    ordered = [signers[key] for key in sorted(signers)]
+    return cbor.dumps_in_order(cbor2.CBORTag(TAG_SIGN, [b"", {}, payloads.pop(), ordered]))
+
+
 def read(data: bytes, *, max_bytes: int) -> Signed:
     """Take a COSE_Sign1 or COSE_Sign apart. Raises Malformed; checks no signature."""
     tagged = cbor.loads(data, max_bytes=max_bytes)

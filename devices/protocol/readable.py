@@ -83,6 +83,11 @@ def _approved(data: bytes, approvals: Iterable[bytes], keys: KnownKeys) -> tuple
     return lines, sound
 
 
+def message_lines(message: Message) -> tuple[str, ...]:
+    """Every field of a message by name."""
+    return (type(message).__name__, *_fields(message, "  ", {}))
+
+
 def _unsigned(message: Message) -> list[str]:
     name = type(message).__name__
     if isinstance(message, AlertBody):
