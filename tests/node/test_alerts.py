@@ -11,7 +11,7 @@ from devices.protocol.reports import ReceiptCause, ReceiptEvent
 from devices.protocol.topics import AreaChannel, area_topic
 from devices.protocol.trust import Power
 from loa.precedence import Kind
-from loa.units import InstantMs
+from loa.units import DurationMs, InstantMs
 from tests.node.releasing import EMERGENCY, TALK, add, alert, cancel, refusals, revoke, sounds, story
 from tests.node.rig import Rig, an_id, recording
 from tests.protocol.world import (
@@ -225,6 +225,24 @@ async def test_last_weeks_alert_at_a_box_that_lost_its_clock(rig: Rig) -> None:
     alert(rig, "control", FIRST, SECOND)
     await rig.clock.advance(4)
     assert len(rig.heard("control"))
+
+
+async def test_an_alert_that_ends_while_the_power_is_off_is_not_told_as_finished(rig: Rig) -> None:
+    """Begun, and nobody knows how much of it was heard; what was heard once through is finished, repeats or not."""
+    storage = MemoryStorage()
+    await rig.up(storage)
+    for name, seconds in (("cut", 1.5), ("heard", 4.0)):
+        expires_at = InstantMs(rig.clock.now_ms() + 20_000)
+        alert(rig, name, PERSON, expires_at=expires_at, repeats=0, gap_ms=DurationMs(2000))
+        await rig.clock.advance(seconds)
+        if name == "cut":
+            await rig.pull_the_plug()
+            rig.clock._wall_ms += 30_000
+            await rig.boot(storage, seed="again")
+        await rig.clock.advance(25)
+    assert story(rig, "cut")[-1] == (E.UNCONFIRMED, C.POWER_FAILED)
+    assert E.FINISHED not in rig.desk.events(an_id("cut"))
+    assert story(rig, "heard")[-1][1] is C.EXPIRED
 
 
 async def test_an_alert_for_named_boxes(rig: Rig) -> None:

@@ -17,10 +17,13 @@ from controller.services.emergencies import (
     compose_cancel,
     release_alert,
 )
+from controller.services.settings import settings_of
+from controller.services.settings_changes import change_settings, store_siren
 from controller.services.trust import renew_trust
 from controller.tables import Broadcast, Deed, OwedOrder
 from devices.protocol.approval import approve, read_body
 from devices.protocol.authority import Authority, accept_trust
+from devices.protocol.documents import Siren
 from devices.protocol.judge import Standing, judge_order
 from devices.protocol.keys import SigningKey
 from devices.protocol.orders import Order, OrderAction
@@ -214,6 +217,30 @@ def test_an_update(office: World) -> None:
         return row.status, set(session.exec(select(OwedOrder.order)))
 
     assert office.run(rows) == ("recalled", {update.value})
+
+
+def _stored(office: World, code: int, bulletin: str) -> Changed[Siren]:
+    return office.run(lambda session: store_siren(session, office.ctx, area=QN, code=code, bulletin=bulletin))
+
+
+def test_a_stored_sound(office: World) -> None:
+    """For the whole province, also where a commune has settings of its own; the newest of a code counts."""
+    old, new = office.bulletin("old"), office.bulletin("Đây là diễn tập")
+    office.run(lambda session: change_settings(session, office.ctx, area=CO_TO, ordinary_cap=50))
+    for one in (old, new):
+        done = _stored(office, 255, one.id)
+        assert {str(out.area) for out in done.outgoing.documents} == {QN, CO_TO}
+
+    def stored(session: Session) -> list[tuple[int, bytes]]:
+        held = settings_of(session, office.ctx, f"{CO_TO}/thon-1")
+        assert held.ordinary_cap == 50
+        return [(siren.code, siren.rendition.digest) for siren in held.sirens]
+
+    assert office.run(stored) == [(255, new.renditions[0].digest)]
+    draft = office.bulletin("draft", approve=False)
+    for code, number, bulletin in (("bad_value", 0, old), ("bad_value", 256, old), ("not_approved", 3, draft)):
+        with pytest.raises(Refused, match=code):
+            _stored(office, number, bulletin.id)
 
 
 @pytest.mark.parametrize(
