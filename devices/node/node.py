@@ -266,6 +266,7 @@ class Node:
             last_number=status.last_number,
             acknowledged=status.acknowledged,
             muted=not status.speaker_ready,
+            record=records.heads[-1].mark if records.heads else None,
         )
 
     def status(self) -> NodeStatus:

@@ -24,6 +24,7 @@ from devices.protocol.judge import (
     judge_document,
     judge_order,
     judge_placement,
+    judge_record_head,
     judge_time_reply,
     stop_reaches,
 )
@@ -100,6 +101,8 @@ class Obedience:
             self._take_trust(delivery.payload)
         elif channel in (AreaChannel.SETTINGS, AreaChannel.TIMETABLE):
             self._take_document(delivery.payload)
+        elif channel == AreaChannel.RECORD:
+            self._take_head(delivery.payload)
         elif channel == DownChannel.CTL:
             self._take_ctl(delivery.payload)
 
@@ -332,6 +335,10 @@ class Obedience:
         self.moved()
         self.changed()
         self.look_again()
+
+    def _take_head(self, payload: bytes) -> None:
+        """Remembered for whoever asks later whether the record is still the one that we were told of. No hurry to tell."""
+        self._records.keep_head(judge_record_head(payload, self._standing(), self._records.heads), payload)
 
     # Service
 

@@ -18,6 +18,7 @@ from devices.protocol.identity import NodeIdentity
 from devices.protocol.journal import framed, unframed
 from devices.protocol.judge import Held, HeldDocuments
 from devices.protocol.orders import Order
+from devices.protocol.record import RecordHead, with_head
 from devices.protocol.refusal import Malformed, WireRefusal
 from devices.protocol.seen import SeenOrders, record
 from loa.errors import Fault
@@ -25,6 +26,8 @@ from loa.names import AreaPath
 from loa.units import Id16, InstantMs, KeyId, Percent
 
 MAX_STOPS = 256
+HEADS = "record"
+"""Signed heads of the centre's record, framed, oldest first."""
 _SEEN_REWRITE_BYTES = 1024 * 1024
 
 
@@ -50,6 +53,9 @@ class Records:
         self.orders: dict[Id16, tuple[Order, Kept]] = {}
         self.stops: dict[Id16, Order] = {}
         """STOP orders by the broadcast that they end, kept until they expire: it may come later."""
+        self.heads: tuple[RecordHead, ...] = ()
+        """Of the centre's record, oldest first; none goes back."""
+        self._head_payloads: dict[RecordHead, bytes] = {}
         self.volume = Percent(100)
         self.volume_set_at = InstantMs(0)
         """When the order that set it was issued."""
@@ -75,6 +81,11 @@ class Records:
             self.placement = placement
         self._recover_documents()
         self._recover_orders()
+        for payload in unframed(self._storage.read(HEADS) or b"")[0]:
+            head = _opened(payload)
+            if isinstance(head, RecordHead):
+                self.heads = (*self.heads, head)
+                self._head_payloads[head] = payload
 
     def _recover_documents(self) -> None:
         for name in self._storage.names("documents/"):
@@ -161,6 +172,13 @@ class Records:
             self.timetables[document.area] = (document, kept)
         else:
             self.settings[document.area] = (document, kept)
+
+    def keep_head(self, head: RecordHead, payload: bytes) -> None:
+        """As it was signed, so that an auditor with this box in hand can show it."""
+        heads = with_head(head, self.heads)
+        payloads = {one: payload if one == head else self._head_payloads[one] for one in heads}
+        self._storage.write(HEADS, b"".join(map(framed, payloads.values())))
+        self.heads, self._head_payloads = heads, payloads
 
     def remember_order(self, order: Order, payload: bytes) -> None:
         """So that it is obeyed once."""

@@ -10,6 +10,7 @@ from devices.protocol.fields import KEY_TYPE, KEY_VERSION, PROTOCOL_VERSION, fro
 from devices.protocol.keys import SigningKey
 from devices.protocol.media import LiveSegment, Manifest, Piece, TimeReply, TimeRequest, Want
 from devices.protocol.orders import Order
+from devices.protocol.record import RecordHead
 from devices.protocol.refusal import Malformed
 from devices.protocol.reports import Acknowledgement, Health, Presence, Receipt
 from devices.protocol.trust import Appointment, Mandate, Revocation, RootSet, Trust
@@ -18,6 +19,7 @@ from loa.errors import Fault
 Message = (
     Order | Timetable | Settings | Trust | Placement | Receipt | Acknowledgement | Health | Presence | TimeRequest
     | TimeReply | Want | Piece | Manifest | LiveSegment | Mandate | RootSet | Appointment | Revocation
+    | RecordHead
 )  # fmt: skip
 
 CLASSES: dict[MessageType, type[Message]] = {
@@ -40,6 +42,7 @@ CLASSES: dict[MessageType, type[Message]] = {
     MessageType.ROOT_SET: RootSet,
     MessageType.APPOINTMENT: Appointment,
     MessageType.REVOCATION: Revocation,
+    MessageType.RECORD_HEAD: RecordHead,
 }
 _TYPES = {cls: number for number, cls in CLASSES.items()}
 UNSIGNED = (Piece, Manifest, Presence)
