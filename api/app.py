@@ -16,7 +16,7 @@ from api.gate import ApiLimits, Gate, Throttle
 from api.idempotency import OneAtATime
 from api.imports import Imports
 from api.metrics import Gauges
-from api.routes import areas, broadcasts, bulletins, events, health, nodes, page, programmes, session
+from api.routes import areas, broadcasts, bulletins, events, health, nodes, page, programmes, record, session
 from controller import accounts
 from controller.accounts import Caller
 
@@ -41,6 +41,7 @@ TAGS = [
     {"name": "bulletins", "description": "Content: recordings, their import, approval, sound"},
     {"name": "programmes", "description": "Recurring slots and the timetable they make"},
     {"name": "broadcasts", "description": "Airings, recall, coverage, receipts"},
+    {"name": "record", "description": "Who did what, and where it was heard"},
     {"name": "live", "description": "Events as they happen"},
     {"name": "running", "description": "For those who run the server"},
 ]
@@ -78,7 +79,7 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
     app.state.board, app.state.pending, app.state.imports = board, OneAtATime(), imports
     app.state.gauges = Gauges(centre, board)
     problems.install(app)
-    parts = (session, areas, nodes, bulletins, programmes, broadcasts, events, health, page)
+    parts = (session, areas, nodes, bulletins, programmes, broadcasts, record, events, health, page)
     app.state.ways = [route for part in parts for route in part.router.routes]
     for part in parts:
         app.include_router(part.router)

@@ -9,7 +9,8 @@ from controller.tables.nodes import Node, NodeState, Station
 from controller.tables.plans import PlanMark
 from controller.tables.programmes import Programme
 from controller.tables.receipts import ReceiptRow
-from controller.tables.records import Deed, IdempotentReply
+from controller.tables.record import RecordEntry, RecordHeadRow
+from controller.tables.records import IdempotentReply
 
 __all__ = [
     "Account",
@@ -18,7 +19,6 @@ __all__ = [
     "Broadcast",
     "BroadcastNode",
     "Bulletin",
-    "Deed",
     "IdempotentReply",
     "Node",
     "NodeState",
@@ -26,6 +26,8 @@ __all__ = [
     "PlanMark",
     "Programme",
     "ReceiptRow",
+    "RecordEntry",
+    "RecordHeadRow",
     "Rendition",
     "StateDocument",
     "Station",

@@ -337,7 +337,7 @@ class Obedience:
         self.look_again()
 
     def _take_head(self, payload: bytes) -> None:
-        """Remembered for whoever asks later whether the record is still the one that we were told of. No hurry to tell."""
+        """Remembered, so that whoever rewrites the record later is found out. Health tells it in its own time."""
         self._records.keep_head(judge_record_head(payload, self._standing(), self._records.heads), payload)
 
     # Service
