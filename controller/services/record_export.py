@@ -62,13 +62,13 @@ def entries(
 
 
 def told_heads(session: Session) -> list[tuple[str, HeadMark]]:
-    """The head of the record that each node says it was told."""
+    """The heads of the record that each node says it was told: the newest, and the last of each lost branch."""
     found = []
     for node, payload in session.exec(select(NodeState.node, NodeState.health).order_by(col(NodeState.node))):
         try:
             health = decode(payload) if payload else None
         except WireRefusal:
             continue
-        if isinstance(health, Health) and health.record is not None:
-            found.append((node, health.record))
+        if isinstance(health, Health):
+            found += [(node, mark) for mark in health.record]
     return found

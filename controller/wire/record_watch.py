@@ -1,6 +1,6 @@
 """What nodes were told of the record, against what it is: a log that was restored or rewritten shows here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from controller.services.context import Context, Outgoing
 from controller.services.record import is_ours, write_lost
@@ -23,11 +23,11 @@ class RecordWatch:
         self.lost = 0
         """Heads told by nodes that the record does not hold, since the start."""
 
-    def heard(self, node: str, mark: HeadMark | None) -> None:
-        """A node's newest head, from its health."""
-        if mark is None or mark in self._known or mark in self._unseen:
-            return
-        if len(self._unseen) < MOST_REMEMBERED:
+    def heard(self, node: str, marks: Iterable[HeadMark]) -> None:
+        """The heads that a node tells of in its health."""
+        for mark in marks:
+            if mark in self._known or mark in self._unseen or len(self._unseen) >= MOST_REMEMBERED:
+                continue
             self._unseen[mark] = node
             self._waker.wake()
 

@@ -15,6 +15,7 @@ from loa.units import InstantMs
 
 MARK_BYTES = 16
 NEWEST_KEPT, DAYS_KEPT = 8, 16
+MARKS_TOLD = 4
 _DAY_MS = 86_400_000
 
 
@@ -78,3 +79,9 @@ def with_head(head: RecordHead, held: Sequence[RecordHead]) -> tuple[RecordHead,
     last_of_branch = {one.forks: one for one in older}
     kept = {id(one) for one in [*list(by_day.values())[-DAYS_KEPT:], *list(last_of_branch.values())[-DAYS_KEPT:]]}
     return (*(one for one in older if id(one) in kept), *newest)
+
+
+def marks_told(held: Sequence[RecordHead]) -> tuple[HeadMark, ...]:
+    """For health: the last head of each branch, the newest branch first, so that what a restore lost is seen."""
+    by_branch = {one.forks: one.mark for one in held}
+    return tuple(by_branch[forks] for forks in sorted(by_branch, reverse=True)[:MARKS_TOLD])
