@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlmodel import Session, col, exists, select
+from sqlmodel import Session, col, exists, func, select
 
 from controller.chain import Heard, OutcomeCount, receipts_digest
 from controller.services.chain import append, entry_of, newest
 from controller.services.context import Context, OutDocument, Outgoing
 from controller.services.coverage import NodeCoverage, advance
 from controller.services.documents import issue_document
-from controller.tables import Broadcast, BroadcastNode, ReceiptRow, RecordEntry, RecordHeadRow, StateDocument
+from controller.tables import Broadcast, BroadcastNode, ReceiptRow, RecordEntry, RecordHeadRow
 from devices.protocol.envelope import open_sealed, seal
 from devices.protocol.record import MARK_BYTES, HeadMark, RecordHead
 from devices.protocol.refusal import WireRefusal
@@ -28,6 +28,8 @@ HEARD_WITHIN_MS = 3 * DAY_MS
 SETTLE_MS = 5 * 60_000
 """So long receipts of a broadcast that nobody knows are gathered before it is told."""
 MOST_AT_ONCE = 100
+QUIET_MS, PATIENCE_MS = 60_000, 600_000
+"""A head is signed once nothing was recorded for the one, at the latest after the other."""
 _OVER = ("ended", "recalled")
 _SOUND = tuple(
     int(one)
@@ -165,11 +167,20 @@ def _append(
 
 
 def head_due(session: Session, ctx: Context) -> InstantMs | None:
-    """When the head should be signed again though nothing sounded: daily. None where nothing is recorded."""
+    """When the head should be signed next: soon after the record grew, and daily. None where nothing is recorded.
+
+    Not on the heels of a deed: what an order puts on the wire goes first, and many deeds are one head.
+    """
     if newest(session) is None:
         return None
-    row = session.get(StateDocument, (str(ctx.province), str(AreaChannel.RECORD)))
-    return ctx.now if row is None else InstantMs(row.issued_at + DAY_MS)
+    last = session.exec(select(RecordHeadRow).order_by(col(RecordHeadRow.at).desc()).limit(1)).first()
+    if last is None:
+        return ctx.now
+    since = select(func.min(RecordEntry.at), func.max(RecordEntry.at)).where(col(RecordEntry.number) > last.number)
+    first_at, newest_at = session.exec(since).one()
+    if first_at is None or newest_at is None:
+        return InstantMs(last.at + DAY_MS)
+    return InstantMs(max(last.at + QUIET_MS, min(newest_at + QUIET_MS, first_at + PATIENCE_MS)))
 
 
 def sign_head(session: Session, ctx: Context) -> bytes:
@@ -183,10 +194,9 @@ def sign_head(session: Session, ctx: Context) -> bytes:
 
 def issue_head(session: Session, ctx: Context) -> Outgoing:
     """The head for every node, where it is another one than was told, or a day old."""
-    mark = newest(session)
+    mark, due = newest(session), head_due(session, ctx)
     if mark is None:
         return Outgoing()
-    due = head_due(session, ctx)
     payload = sign_head(session, ctx)
     document: OutDocument | None = issue_document(
         session, ctx, ctx.province, AreaChannel.RECORD, mark.mark, signed=lambda _version: payload,

@@ -198,12 +198,23 @@ def test_the_head_goes_out_when_the_record_grew_and_once_a_day(world: World) -> 
     assert isinstance(head, RecordHead)
     assert (document.area, head.number, head.hash, head.forks) == (QN, last.number, last.hash, 0)
     assert not world.run(lambda s: record.issue_head(s, world.ctx))
+    assert world.run(lambda s: record.head_due(s, world.ctx)) == world.ctx.now + DAY_MS
     world.clock.at += DAY_MS
     assert world.run(lambda s: record.head_due(s, world.ctx)) == world.ctx.now
     (again,) = world.run(lambda s: record.issue_head(s, world.ctx)).documents
     assert open_sealed(again.payload).message == replace(head, at=world.ctx.now)
     version = world.run(lambda s: s.get_one(StateDocument, (QN, "record")).version)
     assert version == world.ctx.now
+
+
+def test_many_deeds_are_one_head_once_it_is_quiet(world: World) -> None:
+    world.run(lambda s: record.issue_head(s, world.ctx))
+    first = world.clock.at + 50_000
+    for _ in range(12):
+        world.clock.at += 50_000
+        world.run(lambda s: note_deed(s, world.ctx, "issue", "broadcast", "x"))
+        due = min(world.clock.at + record.QUIET_MS, first + record.PATIENCE_MS)
+        assert world.run(lambda s: record.head_due(s, world.ctx)) == due
 
 
 def test_a_head_that_the_record_does_not_hold_begins_a_branch(world: World) -> None:
