@@ -11,9 +11,11 @@ from pydantic import Field
 from sqlmodel import Session
 
 from api.asking import Cursor, DeskHere, Limit
+from api.needs import needs
 from api.problems import documented
 from api.shapes import Page, Shown, Text, from_cursor, moment, to_cursor
 from controller.chain import Entry
+from controller.permissions import Permission
 from controller.services import record, record_export
 from controller.services.context import Context
 
@@ -87,6 +89,7 @@ def _shown(entry: Entry, hashed: bytes) -> EntryShown:
 
 
 @router.get("", operation_id="list_record", responses=documented("bad_cursor"))
+@needs(Permission.RECORD_READ)
 async def list_entries(
     desk: DeskHere,
     *,
@@ -114,6 +117,7 @@ async def list_entries(
     response_class=StreamingResponse,
     responses=documented() | {200: {"content": {"application/jsonl": {"schema": {"type": "string"}}}}},
 )
+@needs(Permission.RECORD_READ)
 async def export_record(desk: DeskHere) -> StreamingResponse:
     """The whole record with its signed heads, as a file that `loa audit verify` proves offline."""
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY, mode="w+", encoding="utf-8", newline="")  # noqa: SIM115
@@ -137,6 +141,7 @@ def _pieces(file: IO[str]) -> Iterator[str]:
 
 
 @router.get("/heads", operation_id="list_told_heads", responses=documented())
+@needs(Permission.RECORD_READ)
 async def list_heads(desk: DeskHere) -> list[ToldHead]:
     """Which head of the record each node says it was told: what a restored or rewritten record cannot change."""
 

@@ -6,6 +6,7 @@ from controller.tables.broadcasts import Broadcast, BroadcastNode, OwedOrder
 from controller.tables.bulletins import Bulletin, Rendition
 from controller.tables.documents import StateDocument
 from controller.tables.nodes import Node, NodeState, Station
+from controller.tables.people_keys import PersonKey
 from controller.tables.plans import PlanMark
 from controller.tables.programmes import Programme
 from controller.tables.receipts import ReceiptRow
@@ -23,6 +24,7 @@ __all__ = [
     "Node",
     "NodeState",
     "OwedOrder",
+    "PersonKey",
     "PlanMark",
     "Programme",
     "ReceiptRow",

@@ -196,7 +196,7 @@ def test_a_full_disk_leaves_no_file_under_the_backups_name(
         os.close(handle)
         return Full()
 
-    monkeypatch.setattr(making.os, "fdopen", full)
+    monkeypatch.setattr("controller.backup.making.os.fdopen", full)
     with pytest.raises(Fault, match="storage_full"):
         home.back_up(tmp_path / "loa.age")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.key", "data"]

@@ -20,6 +20,7 @@ from devices.protocol.reports import ReceiptEvent
 from loa.cli.simulation.province import PERSON, PROVINCE
 from loa.cli.simulation.scenarios import scenario
 from loa.cli.simulation.world import DAY_S, HOUR_S, MINUTE_S, World
+from loa.names import AreaPath
 from loa.precedence import Precedence
 from simulators.world.box import Box
 
@@ -65,14 +66,15 @@ async def restored_from_yesterday(world: World) -> None:
 async def _restored(world: World, folder: Path) -> None:
     province = world.province
     boxes = await world.commune()
-    officer = await world.officer()
+    officers = await world.officers()
+    operator = officers.communes[AreaPath(AREA)]
     news, warning = await world.bulletin("news", 30), await world.bulletin("warning", 20)
     await province.programme(AREA, news, hours="5,17")
     await world.passes(HOUR_S)
     first = await world.say(news)
     await world.passes(DAY_S - 2 * HOUR_S)
     boxes[0].power_cut()
-    owed = await officer.release(AREA, warning, lasts_s=3 * DAY_S, repeats=1)
+    owed = await officers.release(AREA, warning, lasts_s=3 * DAY_S, repeats=1)
     assert owed is not None
     await world.passes(10 * MINUTE_S)
     back_up(world, folder)
@@ -89,7 +91,7 @@ async def _restored(world: World, folder: Path) -> None:
     await world.passes(12 * HOUR_S)
     lost.append(await world.say(news))
     await world.passes(2 * HOUR_S)
-    await officer.revoke()
+    await officers.revoke(operator)
     await world.passes(8 * HOUR_S)
     for broadcast in lost:
         world.all_heard(boxes, broadcast)
@@ -107,7 +109,7 @@ async def _restored(world: World, folder: Path) -> None:
         world.must("I3", box.name, not again, f"sounded {again} again after the restore")
     receipts_are_back(world, boxes, lost)
     the_fork_is_plain(world, boxes, lost, told)
-    await a_revoked_key_stays_revoked(world, boxes, officer.release(AREA, warning))
+    await a_revoked_key_stays_revoked(world, boxes, officers.release(AREA, warning))
     after = await world.say(news)
     await world.passes(HOUR_S)
     world.all_heard(boxes, after)
