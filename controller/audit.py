@@ -219,6 +219,7 @@ def _signed_heads(
             verdict.add("head_forged", f"head {at}", why)
         else:
             found.append(KnownHead(why.number, why.hash, why.forks, f"signed head {at}"))
+            found += [KnownHead(one.number, one.mark, one.forks, f"named by signed head {at}") for one in why.after]
     return found
 
 
@@ -264,7 +265,7 @@ def _check_signed(links: Sequence[_Link], signed: Sequence[KnownHead], verdict: 
     """The heads in the file do not contradict each other, and the last one covers the last entry."""
     by_place: dict[tuple[int, int], bytes] = {}
     for one in signed:
-        if by_place.setdefault((one.forks, one.number), one.hash) != one.hash:
+        if not _same(by_place.setdefault((one.forks, one.number), one.hash), one.hash):
             words = f"two heads were signed for it with different hashes ({one.source})"
             verdict.add("record_forked", f"entry {one.number}", words)
     last = max(((one.forks, one.number) for one in links), default=(0, 0))

@@ -12,6 +12,7 @@ from loa.units import InstantMs
 
 _LONGEST_CBOR = 4096
 _TABLE = RecordEntry.__table__  # type: ignore[attr-defined]
+_INSERT = insert(_TABLE)
 _HEAD = (
     select(RecordEntry.number, RecordEntry.hash, RecordEntry.forks).order_by(col(RecordEntry.number).desc()).limit(1)
 )
@@ -47,7 +48,7 @@ def append(
         previous=previous, detail=detail[:DETAIL_CHARACTERS], origin=origin[:100], key=key,
         forks=forks, heard=heard, known=known,
     )  # fmt: skip
-    session.connection().execute(insert(_TABLE), row_of(entry))
+    session.connection().execute(_INSERT, row_of(entry))
     return entry
 
 

@@ -188,8 +188,25 @@ def sign_head(session: Session, ctx: Context) -> bytes:
     last = session.exec(select(RecordEntry).order_by(col(RecordEntry.number).desc()).limit(1)).first()
     if last is None:
         raise LookupError("nothing is recorded")
-    head = RecordHead(area=ctx.province, number=last.number, hash=last.hash, at=ctx.now, forks=last.forks)
+    head = RecordHead(
+        area=ctx.province, number=last.number, hash=last.hash, at=ctx.now, forks=last.forks,
+        after=_published_before(session, ctx.now),
+    )  # fmt: skip
     return seal(head, ctx.keys)
+
+
+def _published_before(session: Session, now: InstantMs) -> tuple[HeadMark, ...]:
+    """The last two heads, the last of yesterday and the last of a week ago, as the record has those entries now."""
+    heads = select(RecordHeadRow.number, RecordHeadRow.forks).order_by(col(RecordHeadRow.at).desc())
+    places = dict.fromkeys(session.exec(heads.limit(2)))
+    for days in (1, 7):
+        places |= dict.fromkeys(session.exec(heads.where(col(RecordHeadRow.at) <= now - days * DAY_MS).limit(1)))
+    rows = {number: session.get(RecordEntry, number) for number, _ in places}
+    return tuple(
+        HeadMark(number=number, mark=row.hash[:MARK_BYTES], forks=forks)
+        for number, forks in places
+        if (row := rows[number]) is not None and row.forks == forks
+    )
 
 
 def issue_head(session: Session, ctx: Context) -> Outgoing:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from devices.protocol import common
-from devices.protocol.fields import blob, uint, wire
+from devices.protocol.fields import blob, many, nested, uint, wire
 from devices.protocol.refusal import RefusalReason, Repeat, WireRefusal
 from loa.names import AreaPath
 from loa.units import InstantMs
@@ -16,6 +16,7 @@ from loa.units import InstantMs
 MARK_BYTES = 16
 NEWEST_KEPT, DAYS_KEPT = 8, 16
 MARKS_TOLD = 4
+MOST_AFTER = 4
 _DAY_MS = 86_400_000
 
 
@@ -43,6 +44,9 @@ class RecordHead:
     """When it was signed."""
     forks: int = wire(7, uint(32), default=0)
     """How often the record went on from a restored backup. Counts before the number."""
+    after: tuple[HeadMark, ...] = wire(8, many(nested(HeadMark), MOST_AFTER), default=())
+    """Heads that were published before: the last ones, one of the day before, one of the week before. A node that was
+    told another hash under such a number takes this for a record that was written anew."""
 
     @property
     def place(self) -> tuple[int, int]:
@@ -59,9 +63,10 @@ def check_head(head: RecordHead, held: Sequence[RecordHead]) -> None:
 
     Raises WireRefusal: record_fork (another entry under a number that is held), rollback (an older one); Repeat.
     """
+    said = {(mark.forks, mark.number): mark.mark for mark in (*head.after, head.mark)}
     for one in held:
-        if one.place == head.place and one.hash != head.hash:
-            raise WireRefusal(RefusalReason.RECORD_FORK, f"entry {head.number} is another one than was told before")
+        if said.get(one.place, one.mark.mark) != one.mark.mark:
+            raise WireRefusal(RefusalReason.RECORD_FORK, f"entry {one.number} is another one than was told before")
     if not held:
         return
     newest = held[-1]

@@ -226,6 +226,18 @@ def test_heads_count_by_their_signature_alone() -> None:
     assert judged(export) == {"head_forged"}  # nothing signed covers entries 5 to 10
 
 
+def test_a_head_that_names_an_earlier_one_as_nodes_know_it_gives_a_rewritten_record_away() -> None:
+    """Naming the true old hash, nodes would take it; the file then contradicts its own signed head."""
+    export = Export.usual()
+    told = export.told(8)
+    rechained(export)
+    last = export.entries[-1]
+    after = (HeadMark(number=8, mark=told.hash),)
+    head = RecordHead(area=PROVINCE, number=10, hash=last.hash, at=NOW, after=after)
+    export.heads = [seal(head, CONTROLLER)]
+    assert judged(export) == {"record_rechained"}
+
+
 def test_the_trust_document_rests_on_the_roots() -> None:
     own = [world.key_of(f"own root {n}") for n in range(3)]
     export = Export.usual()

@@ -46,6 +46,9 @@ def test_another_entry_under_a_number_that_was_told_is_a_fork() -> None:
     assert reason(head(7, mark=b"x"), head(7)) is RefusalReason.RECORD_FORK
     assert reason(head(7, mark=b"x"), head(7), head(9)) is RefusalReason.RECORD_FORK
     assert reason(head(3, forks=1, mark=b"x"), head(7), head(3, forks=1)) is RefusalReason.RECORD_FORK
+    grown = replace(head(12, mark=b"z"), after=(head(11).mark, head(7, mark=b"x").mark))
+    assert reason(grown, head(7)) is RefusalReason.RECORD_FORK  # written anew, and longer since
+    check_head(replace(grown, after=(head(11).mark, head(7).mark)), (head(7),))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 400), st.integers(0, 40)), max_size=120))

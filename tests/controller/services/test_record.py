@@ -202,7 +202,7 @@ def test_the_head_goes_out_when_the_record_grew_and_once_a_day(world: World) -> 
     world.clock.at += DAY_MS
     assert world.run(lambda s: record.head_due(s, world.ctx)) == world.ctx.now
     (again,) = world.run(lambda s: record.issue_head(s, world.ctx)).documents
-    assert open_sealed(again.payload).message == replace(head, at=world.ctx.now)
+    assert open_sealed(again.payload).message == replace(head, at=world.ctx.now, after=(head.mark,))
     version = world.run(lambda s: s.get_one(StateDocument, (QN, "record")).version)
     assert version == world.ctx.now
 

@@ -2,20 +2,23 @@
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, delete, insert, select
 
 from controller.audit import Verdict, verify
 from controller.backup.making import make_backup, restore
 from controller.backup.sealing import new_key
-from controller.chain import Entry
+from controller.chain import NO_HASH, Entry, entry_hash
 from controller.recordfile import KnownHead
-from controller.services.chain import entry_of
+from controller.services.chain import entry_of, row_of
 from controller.services.context import Context
 from controller.services.record_export import export
+from controller.store import Database
 from controller.tables import ReceiptRow, RecordEntry
 from devices.protocol.record import HeadMark
+from devices.protocol.refusal import RefusalReason
 from devices.protocol.reports import ReceiptEvent
 from loa.cli.simulation.province import PERSON, PROVINCE
 from loa.cli.simulation.scenarios import scenario
@@ -206,3 +209,95 @@ async def a_revoked_key_stays_revoked(world: World, boxes: list[Box], release: o
     await world.passes(10 * MINUTE_S)
     for box in boxes:
         world.must("I1", box.name, not world.heard(box, forged), "obeyed a key that was revoked before the restore")
+
+
+@scenario(boxes=3)
+async def restored_by_hand(world: World) -> None:
+    """Files copied back by hand, and nobody told the centre: what the nodes were told gives it away."""
+    province = world.province
+    boxes = await world.commune()
+    news = await world.bulletin("news", 20)
+    await world.passes(HOUR_S)
+    copy = province.folder.with_name(province.folder.name + "-copy")
+    province.kill_centre()
+    shutil.copytree(province.folder, copy)
+    await province.start_centre()
+    lost = [await world.say(news)]
+    await world.passes(HOUR_S)
+    told = [newest_told(box) for box in boxes]
+    for broadcast in lost:
+        world.all_heard(boxes, broadcast)
+        del province.ledger.issued[broadcast]
+        province.ledger.forgotten.add(broadcast)
+    province.kill_centre()
+    province.trouble("centre", "is put back to an hour ago, by hand")
+    shutil.rmtree(province.folder)
+    copy.rename(province.folder)
+    await province.start_centre()
+    await world.passes(2 * HOUR_S)
+    forked = [one for one in _entries(world) if one.verb == "fork"]
+    world.must("record", "centre", [one.known for one in forked] == [told[0]], f"no fork is written down: {forked}")
+    verdict = proved(world, [KnownHead(one.number, one.mark, one.forks) for one in told if one is not None])
+    world.must("record", "centre", verdict.ok, f"the export is not true: {[str(one) for one in verdict.findings]}")
+    for box in boxes:
+        head = newest_told(box)
+        world.must("record", box.name, head is not None and head.forks == 1, f"was not told of the branch: {head}")
+    after = await world.say(news)
+    await world.passes(HOUR_S)
+    world.all_heard(boxes, after)
+
+
+@scenario(boxes=3)
+async def record_written_anew(world: World) -> None:
+    """Somebody with the whole server rewrites an old entry and all hashes after it: every node refuses that record."""
+    province = world.province
+    boxes = await world.commune()
+    news = await world.bulletin("news", 20)
+    await world.passes(HOUR_S)
+    blamed = await world.say(news)
+    await world.passes(HOUR_S)
+    told = [head for head in (newest_told(box) for box in boxes) if head is not None]
+    known = [KnownHead(one.number, one.mark, one.forks) for one in told]
+    world.must("control", "centre", proved(world, known).ok, "the record was not true before")
+    province.kill_centre()
+    province.trouble("centre", "has its record written anew by whoever owns the server")
+    write_anew(province.folder / "loa.db", blamed)
+    await province.start_centre()
+    await world.say(news)
+    await world.passes(30 * MINUTE_S)
+    entries = _entries(world)
+    accounts = [one.account for one in entries if one.object_id == blamed and one.verb == "issue"]
+    world.must("control", "centre", accounts == ["somebody-else"], f"it was not rewritten: {accounts}")
+    for box in boxes:
+        counts = {} if box.node is None else box.node.status().refusals
+        world.must(
+            "record", box.name, counts.get(RefusalReason.RECORD_FORK, 0) > 0, "took the record that was written anew"
+        )
+    named = [one.known for one in entries if one.verb == "fork"]
+    world.must("record", "centre", told[0] in named, f"the centre does not say that nodes were told otherwise: {named}")
+    honest = [one for one in proved(world, known).findings if one.code == "record_rechained"]
+    world.must("record", "centre", bool(honest), "an auditor with a node's head does not find it")
+    await world.passes(HOUR_S)
+
+
+def write_anew(database: Path, broadcast: str) -> None:
+    """Another name on one deed, and every hash made to fit: with the triggers gone, nothing in the file shows it."""
+    db = Database(f"sqlite:///{database}", inline=True)
+
+    def work(session: Session) -> None:
+        rows = session.exec(select(RecordEntry).order_by(col(RecordEntry.number))).all()
+        entries = [entry_of(row) for row in rows]
+        connection = session.connection()
+        for what in ("update", "delete"):
+            connection.exec_driver_sql(f"DROP TRIGGER record_entry_no_{what}")
+        connection.execute(delete(RecordEntry))
+        session.expunge_all()
+        previous = NO_HASH
+        for entry in entries:
+            of_it = entry.object_id == broadcast and entry.verb == "issue"
+            fresh = replace(entry, previous=previous, account="somebody-else" if of_it else entry.account)
+            connection.execute(insert(RecordEntry), row_of(fresh))
+            previous = entry_hash(fresh)
+
+    db.run(work)
+    db.close()
