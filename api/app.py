@@ -28,6 +28,7 @@ from api.routes import (
     page,
     people_keys,
     programmes,
+    record,
     session,
 )
 from controller import accounts
@@ -55,6 +56,7 @@ TAGS = [
     {"name": "programmes", "description": "Recurring slots and the timetable they make"},
     {"name": "broadcasts", "description": "Airings, recall, coverage, receipts"},
     {"name": "keys", "description": "Who may release what: roots, appointments, people's keys"},
+    {"name": "record", "description": "Who did what, and where it was heard"},
     {"name": "live", "description": "Events as they happen"},
     {"name": "running", "description": "For those who run the server"},
 ]
@@ -95,7 +97,7 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
     app.state.board, app.state.pending, app.state.imports = board, OneAtATime(), imports
     app.state.gauges = Gauges(centre, board)
     problems.install(app)
-    parts = (session, areas, nodes, bulletins, programmes, broadcasts, people_keys, keys, events, health, page)
+    parts = (session, areas, nodes, bulletins, programmes, broadcasts, people_keys, keys, record, events, health, page)
     app.state.ways = [route for part in parts for route in part.router.routes]
     check_routes(app.state.ways)
     for part in parts:

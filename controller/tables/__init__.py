@@ -10,7 +10,8 @@ from controller.tables.people_keys import PersonKey
 from controller.tables.plans import PlanMark
 from controller.tables.programmes import Programme
 from controller.tables.receipts import ReceiptRow
-from controller.tables.records import Deed, IdempotentReply
+from controller.tables.record import RecordEntry, RecordHeadRow
+from controller.tables.records import IdempotentReply
 
 __all__ = [
     "Account",
@@ -19,7 +20,6 @@ __all__ = [
     "Broadcast",
     "BroadcastNode",
     "Bulletin",
-    "Deed",
     "IdempotentReply",
     "Node",
     "NodeState",
@@ -28,6 +28,8 @@ __all__ = [
     "PlanMark",
     "Programme",
     "ReceiptRow",
+    "RecordEntry",
+    "RecordHeadRow",
     "Rendition",
     "StateDocument",
     "Station",

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from devices.protocol import alerts, common, documents, media, orders, reports, trust
+from devices.protocol import alerts, common, documents, media, orders, record, reports, trust
 from devices.protocol.documents import Hours
 from devices.protocol.fields import plan_of
 from devices.protocol.media import Manifest
@@ -18,12 +18,12 @@ from loa.precedence import Precedence
 
 CLASSES: dict[str, type[Any]] = {
     name: cls
-    for module in (alerts, common, documents, media, orders, reports, trust)
+    for module in (alerts, common, documents, media, orders, record, reports, trust)
     for name, cls in vars(module).items()
     if isinstance(cls, type) and hasattr(cls, "__dataclass_fields__")
 }
 CODE = st.from_regex(r"[a-z0-9]{1,6}(-[a-z0-9]{1,4})?", fullmatch=True).filter(
-    lambda code: code not in ("order", "trust", "settings", "timetable")
+    lambda code: code not in ("order", "trust", "settings", "timetable", "record")
 )
 AREA = st.lists(CODE, min_size=1, max_size=3).map(lambda codes: AreaPath("/".join(codes)))
 PERCENT = st.integers(0, 100)
