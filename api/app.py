@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import problems
@@ -16,6 +16,7 @@ from api.gate import ApiLimits, Gate, Throttle
 from api.idempotency import OneAtATime
 from api.imports import Imports
 from api.metrics import Gauges
+from api.needs import check_routes, permitted
 from api.routes import (
     areas,
     broadcasts,
@@ -60,7 +61,10 @@ TAGS = [
 
 
 def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
-    """The app of a centre that has been started. Events flow while the app's lifespan runs."""
+    """The app of a centre that has been started. Events flow while the app's lifespan runs.
+
+    Raises Fault(route_without_permission).
+    """
     limits = limits or ApiLimits()
     board = EventBoard(centre.clock, centre.entropy(6).hex())
     throttle = Throttle()
@@ -93,8 +97,9 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
     problems.install(app)
     parts = (session, areas, nodes, bulletins, programmes, broadcasts, people_keys, keys, events, health, page)
     app.state.ways = [route for part in parts for route in part.router.routes]
+    check_routes(app.state.ways)
     for part in parts:
-        app.include_router(part.router)
+        app.include_router(part.router, dependencies=[Depends(permitted)])
     app.add_middleware(Gate, lookup=_lookup_in(centre), limits=limits, throttle=throttle)
     _describe(app)
     return app

@@ -8,9 +8,11 @@ from sqlmodel import text
 
 from api.asking import Asker, CentreHere
 from api.metrics import CONTENT_TYPE, Gauges
+from api.needs import needs
 from api.problems import documented
 from api.shapes import Shown
 from controller.media import RESERVE_BYTES
+from controller.permissions import Open, Permission
 from loa.errors import LoaError
 
 router = APIRouter(tags=["running"])
@@ -31,6 +33,7 @@ class Health(Shown):
     "/healthz", operation_id="health", openapi_extra={"security": []},
     responses={503: {"model": Health, "description": "Something is not well"}},
 )  # fmt: skip
+@needs(Open.PUBLIC)
 async def healthz(centre: CentreHere, response: Response) -> Health:
     """Whether the centre can do its work. Tells nothing else to strangers."""
     try:
@@ -51,6 +54,7 @@ async def healthz(centre: CentreHere, response: Response) -> Health:
     responses={**documented(), 200: {"description": "Prometheus' text format", "content": {"text/plain": {}}}},
     response_class=Response,
 )  # fmt: skip
+@needs(Permission.FIGURES_READ)
 async def metrics(request: Request, caller: Asker) -> Response:
     """Figures for Prometheus; give it an API token."""
     del caller

@@ -2,13 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 from sqlmodel import Session
 
 from controller.services.context import Context, Outgoing, note_deed
 from controller.services.documents import issue_document
 from controller.tables import StateDocument
+from devices.protocol.authority import Authority, accept_trust
 from devices.protocol.envelope import open_sealed
+from devices.protocol.refusal import RefusalReason, WireRefusal
 from devices.protocol.renewal import RENEW_AFTER_MS, read_appointment, read_revocation, trust_document
 from devices.protocol.topics import AreaChannel
 from devices.protocol.trust import Appointment, Power, RootSet, Trust
@@ -43,6 +46,22 @@ def renew_trust(
     if document is not None:
         _note_what_is_new(session, ctx, before, open_sealed(document.payload).message)
     return Outgoing(documents=(document,) if document else ())
+
+
+def authority_in_force(session: Session, ctx: Context, roots: RootSet) -> Authority:
+    """Who may do what by the trust document that was issued last: what a node that has it believes.
+
+    Raises WireRefusal(untrusted_key) before the first one.
+    """
+    row = session.get(StateDocument, (str(ctx.province), str(AreaChannel.TRUST)))
+    if row is None:
+        raise WireRefusal(RefusalReason.UNTRUSTED_KEY, "no trust document was issued yet")
+    return _authority(row.payload, roots)
+
+
+@lru_cache(maxsize=4)
+def _authority(payload: bytes, roots: RootSet) -> Authority:
+    return accept_trust(payload, Authority.pinned(roots), None)
 
 
 def _note_what_is_new(session: Session, ctx: Context, before: object, after: object) -> None:

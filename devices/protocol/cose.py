@@ -65,6 +65,19 @@ def sign1_detached(payload: bytes, key: SigningKey) -> bytes:
     return cbor.dumps_in_order(cbor2.CBORTag(TAG_SIGN1, [protected, {}, None, key.sign(_covered1(protected, payload))]))
 
 
+def read_detached(data: bytes, payload: bytes, *, max_bytes: int) -> Signature:
+    """Take a COSE_Sign1 over a `payload` that comes beside it apart. Raises Malformed; checks no signature."""
+    tagged = cbor.loads(data, max_bytes=max_bytes)
+    if not isinstance(tagged, cbor2.CBORTag) or tagged.tag != TAG_SIGN1 or not isinstance(tagged.value, list):
+        raise Malformed("not a COSE_Sign1")
+    if len(tagged.value) != 4 or tagged.value[1] != {} or tagged.value[2] is not None:
+        raise Malformed("not a detached COSE_Sign1 of this wire")
+    protected, signature = tagged.value[0], tagged.value[3]
+    if not isinstance(protected, bytes):
+        raise Malformed("not a detached COSE_Sign1 of this wire")
+    return _signature(protected, signature, _covered1(protected, payload))
+
+
 def sign(payload: bytes, keys: Sequence[SigningKey]) -> bytes:
     """A tagged COSE_Sign of `payload` under each of `keys`."""
     signers: list[object] = []
