@@ -7,9 +7,11 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from api.asking import DeskHere
+from api.needs import needs
 from api.problems import documented, language_of
 from api.shapes import PrecedenceWord, Shown, moment, moment_or_none, word_of
 from controller.keyfiles import read_appointments
+from controller.permissions import Permission
 from devices.protocol.keys import key_id
 from devices.protocol.trust import Power
 from loa.problems import explain
@@ -52,6 +54,7 @@ class KeysShown(Shown):
 
 
 @router.get("/keys", operation_id="get_keys", responses=documented())
+@needs(Permission.FIGURES_READ)
 async def get_keys(desk: DeskHere, request: Request) -> KeysShown:
     """Who may do what and until when, and what is wrong with the keys."""
     keys, language = desk.centre.keys, language_of(request.headers.get("accept-language"))

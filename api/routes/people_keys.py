@@ -9,11 +9,13 @@ from pydantic import BeforeValidator, Field
 
 from api.asking import DeskHere
 from api.gate import ApiLimits, Throttle
+from api.needs import needs
 from api.problems import documented
 from api.shapes import AreaText, Asked, Page, Shown, moment, moment_or_none, whole
 from controller import accounts, passphrases, signing
 from controller.desk import KeyWish
 from controller.keyfiles import read_appointments
+from controller.permissions import Open, Permission
 from controller.services import people_keys
 from controller.services.people_keys import PersonKeyView
 from devices.protocol.keys import key_id
@@ -106,6 +108,7 @@ def _count(request: Request, desk: DeskHere, *, forgive: bool = False) -> None:
 
 
 @router.get("", operation_id="list_people_keys", responses=documented())
+@needs(Permission.ACCOUNT_READ)
 async def list_people_keys(
     desk: DeskHere, account: Annotated[str | None, Query(max_length=64, description="Only this account's")] = None
 ) -> Page[KeyShown]:
@@ -114,10 +117,19 @@ async def list_people_keys(
     return Page(items=[key_shown(view, desk) for view in views])
 
 
+@router.get("/mine", operation_id="list_own_keys", responses=documented())
+@needs(Open.SIGNED_IN)
+async def list_own_keys(desk: DeskHere) -> Page[KeyShown]:
+    """Your own keys, retired ones too."""
+    views = await desk.read(lambda session, ctx: people_keys.list_person_keys(session, account=ctx.account))
+    return Page(items=[key_shown(view, desk) for view in views])
+
+
 @router.post(
     "", operation_id="make_person_key", status_code=201,
     responses=documented("csrf", "not_found", "weak_passphrase", "passphrase_is_password", "too_many"),
 )  # fmt: skip
+@needs(Permission.ALERT_RELEASE)
 async def make_person_key(asked: NewKey, request: Request, desk: DeskHere) -> KeyAsked:
     """Make a key of your own. It can do nothing until the roots have signed the request in the reply."""
     _count(request, desk)
@@ -128,6 +140,7 @@ async def make_person_key(asked: NewKey, request: Request, desk: DeskHere) -> Ke
 
 
 @router.get("/{key}/request", operation_id="person_key_request", responses=documented("not_found"))
+@needs(Open.SIGNED_IN)
 async def person_key_request(key: KeyIdText, desk: DeskHere) -> KeyAsked:
     """What the roots should sign for a key of yours: its appointment; its revocation once it is retired."""
     view = await desk.read(lambda session, ctx: people_keys.own_key(session, ctx, key))
@@ -144,6 +157,7 @@ async def person_key_request(key: KeyIdText, desk: DeskHere) -> KeyAsked:
         "content_changed",
     ),
 )  # fmt: skip
+@needs(Permission.ALERT_RELEASE)
 async def change_key_passphrase(key: KeyIdText, asked: NewPassphrase, request: Request, desk: DeskHere) -> KeyShown:
     """Put a key of yours under another passphrase. The key and its appointments stay."""
     _count(request, desk)
@@ -156,6 +170,7 @@ async def change_key_passphrase(key: KeyIdText, asked: NewPassphrase, request: R
 
 
 @router.post("/{key}/retire", operation_id="retire_person_key", responses=documented("csrf", "not_found"))
+@needs(Permission.ALERT_RELEASE)
 async def retire_person_key(key: KeyIdText, desk: DeskHere) -> KeyAsked:
     """Destroy the private half of a key of yours. The request in the reply has the roots revoke the rest of it."""
     view = await desk.centre.retire_person_key(key, account=desk.account)
