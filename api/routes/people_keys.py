@@ -108,7 +108,7 @@ def _count(request: Request, desk: DeskHere, *, forgive: bool = False) -> None:
 
 
 @router.get("", operation_id="list_people_keys", responses=documented())
-@needs(Permission.ACCOUNT_READ)
+@needs(Permission.ALERT_READ)
 async def list_people_keys(
     desk: DeskHere, account: Annotated[str | None, Query(max_length=64, description="Only this account's")] = None
 ) -> Page[KeyShown]:
@@ -140,7 +140,7 @@ async def make_person_key(asked: NewKey, request: Request, desk: DeskHere) -> Ke
 
 
 @router.get("/{key}/request", operation_id="person_key_request", responses=documented("not_found"))
-@needs(Open.SIGNED_IN)
+@needs(Permission.ALERT_RELEASE)
 async def person_key_request(key: KeyIdText, desk: DeskHere) -> KeyAsked:
     """What the roots should sign for a key of yours: its appointment; its revocation once it is retired."""
     view = await desk.read(lambda session, ctx: people_keys.own_key(session, ctx, key))
