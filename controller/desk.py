@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from audio.importing import ImportedAudio, ImportOptions, import_recording
 from controller.events import Events
-from controller.peoplekeys import approve, seal_seed, unseal_seed
+from controller.peoplekeys import alert_in, approve, seal_seed, unseal_seed
 from controller.rootwork import new_appointment
 from controller.services import areas, broadcasts, bulletins, coverage, nodes, people_keys, programmes, timetables
 from controller.services.areas import AreaView
@@ -171,10 +171,11 @@ class CentreDesk:
 
     async def approve_body(self: CentreWork, key: str, *, passphrase: str, body: bytes, account: str) -> bytes:
         """The account's approval of an alert body, with a key of its own that is kept here. Whoever calls this counts
-        the tries. Raises Refused: wrong_passphrase, not_an_alert_body, key_retired, not_found.
+        the tries. Raises Refused: wrong_passphrase, not_an_alert_body, drill_mismatch, key_retired, not_found.
         """
         ctx = self.context(account)
-        sealed = await self.reading(lambda session: people_keys.sealed_seed_of(session, ctx, key))
+        kind = alert_in(body).kind
+        sealed = await self.reading(lambda session: people_keys.sealed_seed_of(session, ctx, key, kind=kind))
         return await self.aside(lambda: approve(body, SigningKey(unseal_seed(sealed, passphrase))))
 
     async def retire_person_key(self: CentreWork, key: str, *, account: str) -> PersonKeyView:

@@ -15,10 +15,9 @@ from typer.testing import CliRunner
 from controller import keyfiles
 from controller.peoplekeys import Cost
 from controller.signing import read_request
-from devices.protocol import cbor
 from devices.protocol.authority import Authority, accept_trust
-from devices.protocol.cose import read
-from devices.protocol.fields import KEY_TYPE
+from devices.protocol.cose import read, read_detached
+from devices.protocol.envelope import encode
 from devices.protocol.keys import key_id
 from devices.protocol.refusal import WireRefusal
 from devices.protocol.trust import Power
@@ -27,6 +26,7 @@ from loa.errors import LoaError
 from loa.precedence import Kind, Precedence
 from loa.units import InstantMs
 from tests.cli.test_keys import PROVINCE, everything, loa, refusal
+from tests.protocol import world
 
 ROOT = Path(__file__).resolve().parents[2]
 A, B, SPARE = "root-1", "root-2", "root-3-sealed"
@@ -436,10 +436,15 @@ def test_a_person_approves_on_their_own_device(tmp_path: Path) -> None:
     public = keyfiles.look_at_key(file).public_key
     assert public.hex() in loa("person", "show", file)
     body = tmp_path / "storm.body"
-    body.write_bytes(cbor.dumps({KEY_TYPE: 4, 1: 1}))
-    approve = ("approve", body, "--key", file, "--passphrase-file", words, "--yes")
-    assert refusal(*approve).code == "not_an_alert_body"
+    order = world.order()
+    body.write_bytes(encode(order))
+    approve = ("approve", body, "--key", file, "--passphrase-file", words)
+    assert refusal(*approve, "--yes").code == "not_an_alert_body"
+    body.write_bytes(encode(world.body_for(order)))
     assert not (tmp_path / "storm.body.approval").exists()
+    assert "quang-ninh/co-to" in loa(*approve, "--yes")
+    signature = read_detached((tmp_path / "storm.body.approval").read_bytes(), body.read_bytes(), max_bytes=256)
+    assert signature.holds_under(public)
 
 
 def test_a_signature_that_was_spoiled_on_the_way_is_found(ceremony: Ceremony) -> None:
