@@ -65,6 +65,15 @@ def unseal_seed(blob: bytes, passphrase: str) -> bytes:
         raise Refused("wrong_passphrase", field="passphrase") from error
 
 
+def opens(blob: bytes, passphrase: str) -> bool:
+    """Whether this would be the passphrase of the key in the blob."""
+    try:
+        unseal_seed(blob, passphrase)
+    except Refused:
+        return False
+    return True
+
+
 def approve(body: bytes, key: SigningKey) -> bytes:
     """A person's approval of an alert body: a COSE_Sign1 that leaves out its payload, the exact bytes of `body`.
 

@@ -231,12 +231,16 @@ def install(
 
 
 def messages_in(directory: Path, of: type[M]) -> tuple[M, ...]:
-    """What the roots signed of this sort, unchecked. Raises WireRefusal."""
-    return tuple(
-        message
-        for path in sorted((directory / _FOLDERS[of]).glob("*.cose"))
-        if isinstance(message := open_sealed(path.read_bytes()).message, of)
-    )
+    """What the roots signed of this sort, unchecked. Raises Refused(bad_key_file)."""
+    found: list[M] = []
+    for path in sorted((directory / _FOLDERS[of]).glob("*.cose")):
+        try:
+            message = open_sealed(path.read_bytes()).message
+        except WireRefusal as error:
+            raise Refused("bad_key_file", field=str(path), limit="COSE", detail=error.detail) from error
+        if isinstance(message, of):
+            found.append(message)
+    return tuple(found)
 
 
 def _all_signed(directory: Path) -> tuple[RootWork, ...]:

@@ -115,6 +115,14 @@ async def test_its_passphrase_opens_it_and_the_sign_in_password_does_not(office:
     await retire(office, made)
 
 
+async def test_the_passphrase_does_not_become_the_password(office: Office) -> None:
+    made = await make(office)
+    change = {"old_password": office.password, "new_password": WORDS}
+    found = await office.refused(422, "passphrase_is_password", "POST", "/api/v1/session/password", json=change)
+    assert found["field"] == "new_password"
+    await retire(office, made)
+
+
 async def test_what_is_refused(office: Office) -> None:
     def body(**more: Any) -> Any:
         return {"area": AREA, "passphrase": WORDS} | more

@@ -10,7 +10,10 @@ from controller.keydisk import lock_key
 from controller.keyfiles import CentreKeys
 from controller.keywatch import WARNING_CODES, days_left, in_office, key_warnings
 from controller.peoplekeys import Cost
+from devices.protocol.authority import Authority, accept_trust
+from devices.protocol.refusal import WireRefusal
 from devices.protocol.trust import Power
+from loa.entropy import system_entropy
 from loa.names import AreaPath
 from loa.precedence import Precedence
 from loa.problems import PROBLEMS
@@ -105,9 +108,24 @@ def test_a_narrower_renewal_does_not_hide_an_end(keys: CentreKeys) -> None:
     assert codes(keyfiles.load_centre(keys.directory), 90) == [("appointment_ends", "binh")]
 
 
+def test_what_these_roots_did_not_sign_is_left_out_and_told(keys: CentreKeys, tmp_path: Path) -> None:
+    """A backup from before a new root set: one such file, and nodes would refuse the whole document."""
+    keys = appoint(keys, "lan", 0)
+    other = tmp_path / "elsewhere"
+    keyfiles.create_centre(other, PROVINCE, NOW, system_entropy)
+    stranger = next((other / "appointments").glob("*.cose"))
+    (keys.directory / "appointments" / "00.cose").write_bytes(stranger.read_bytes())
+    (keys.directory / "revocations").mkdir()
+    (keys.directory / "revocations" / "torn.cose").write_bytes(b"torn")
+    spoiled = keyfiles.load_centre(keys.directory)
+    assert codes(spoiled) == [("left_out", "00, torn")]
+    assert spoiled.appointments == keys.appointments
+    node = Authority.pinned(keys.roots)
+    assert accept_trust(spoiled.trust(version=1, now_ms=NOW), node, NOW).grants
+    whole = replace(spoiled, appointments=(*spoiled.appointments, stranger.read_bytes()))
+    with pytest.raises(WireRefusal, match="untrusted_key"):
+        accept_trust(whole.trust(version=1, now_ms=NOW), node, NOW)
+
+
 def _id_of(keys: CentreKeys, holder: str) -> bytes:
     return next(one.id for one in keyfiles.read_appointments(keys.appointments) if one.holder == holder)
-
-
-def test_the_folder_is_not_changed_by_looking(keys: CentreKeys) -> None:
-    assert replace(keyfiles.load_centre(keys.directory)) == keys
