@@ -22,7 +22,8 @@ from devices.protocol.keys import key_id
 from devices.protocol.refusal import WireRefusal
 from devices.protocol.trust import Power
 from loa.cli.keys import app
-from loa.errors import LoaError
+from loa.entropy import system_entropy
+from loa.errors import LoaError, Refused
 from loa.precedence import Kind, Precedence
 from loa.units import InstantMs
 from tests.cli.test_keys import PROVINCE, everything, loa, refusal
@@ -105,6 +106,19 @@ def test_the_centre_never_sees_a_root(ceremony: Ceremony) -> None:
     assert len(seeds) == 3
     for name, data in everything(ceremony.folder).items():
         assert not any(seed in data.hex() or seed.encode() in data for seed in seeds), name
+
+
+def test_a_centre_starts_on_what_the_ceremony_left_it(ceremony: Ceremony) -> None:
+    """It makes no roots where there are some, and none while they are on their way."""
+    before = everything(ceremony.keys)
+    keys = keyfiles.create_centre(ceremony.keys, PROVINCE, InstantMs(1), system_entropy)
+    assert keys == keyfiles.load_centre(ceremony.keys)
+    assert everything(ceremony.keys) == before
+    underway = ceremony.folder / "underway"
+    loa("request", "controller", "--area", PROVINCE, "--dir", underway, "--out", ceremony.folder / "underway.request")
+    with pytest.raises(Refused, match="key_missing"):
+        keyfiles.create_centre(underway, PROVINCE, InstantMs(1), system_entropy)
+    assert not (underway / "roots").exists()
 
 
 def test_private_files_are_their_owner_s_alone(ceremony: Ceremony) -> None:
