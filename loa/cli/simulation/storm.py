@@ -83,7 +83,7 @@ class Storm:
                 box.weather = self._weather()
                 box.skew = Skew(self._random.uniform(-5000, 5000), self._random.uniform(-50, 50))
             await box.power_on()
-        for title, seconds in (("news", 120.0), ("notice", 45.0), ("music", 300.0)):
+        for title, seconds in (("news", 120.0), ("notice", 45.0), ("music", 180.0)):
             made = await province.bulletin(title, seconds)
             if made is not None:
                 self._bulletins.append(made)
