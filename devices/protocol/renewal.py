@@ -23,6 +23,8 @@ BACKDATED_MS = 3_600_000
 """A mandate begins an hour ago, so that a box whose clock lags a little takes it at once."""
 KEPT_AFTER_MS = 30 * 86_400_000
 """An appointment that has ended is listed for so long, so that nodes say `expired` of its key and not `untrusted`."""
+MOST_LINKS = 16
+"""Of the chain of root sets, the newest: a box that slept through more of them must be enrolled anew."""
 RENEW_AFTER_MS = 86_400_000
 """Renew daily, so that a mandate always has days to run."""
 
@@ -104,7 +106,7 @@ def trust_document(
         area=area,
         version=version,
         issued_at=now_ms,
-        root_sets=tuple(root_sets),
+        root_sets=tuple(root_sets)[-MOST_LINKS:],
         appointments=tuple(appointments),
         mandates=renewed_mandates(appointments, key, now_ms, revoked=revoked),
         revocations=tuple(revocations),

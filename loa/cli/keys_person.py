@@ -75,7 +75,7 @@ def approve(
     """
     data = read_bytes(body)
     typer.echo("\n".join(message_lines(alert_in(data))))
-    consent("Do you release this?", yes)
+    consent("Do you release this? (Đồng ý phát?)", yes)
     approval = approve_body(data, read_key(key, asker([key], passphrase_file)))
     target = out or body.with_name(f"{body.name}.approval")
     write_whole(target, approval, 0o644)

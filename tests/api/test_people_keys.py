@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
 from api.gate import ApiLimits
 from controller import keyfiles, rootwork, signing
 from controller.peoplekeys import Cost
+from controller.tables import Deed, PersonKey
 from devices.protocol.cose import read_detached
 from devices.protocol.envelope import encode
 from devices.protocol.keys import key_id
@@ -82,9 +84,12 @@ async def test_no_answer_holds_a_private_half(office: Office) -> None:
     await retire(office, made)
 
 
-def rows(session: Any, key: str) -> bytes:
-    from controller.tables import PersonKey
+async def tries(office: Office, key: str) -> int:
+    query = select(Deed).where(Deed.verb == "wrong_passphrase", Deed.object_id == key, Deed.account == "admin")
+    return await office.centre.reading(lambda session: len(session.exec(query).all()))
 
+
+def rows(session: Any, key: str) -> bytes:
     found: bytes = session.get(PersonKey, key).sealed_seed
     return found
 
@@ -97,6 +102,7 @@ async def test_its_passphrase_opens_it_and_the_sign_in_password_does_not(office:
         await office.centre.approve_body(made["id"], passphrase=office.password, **release)  # type: ignore[arg-type]
     approval = await office.centre.approve_body(made["id"], passphrase=WORDS, **release)  # type: ignore[arg-type]
     assert read_detached(approval, body, max_bytes=256).holds_under(bytes.fromhex(made["public_key"]))
+    assert await tries(office, made["id"]) == 1, "each wrong one is on the record"
     with pytest.raises(Refused, match="not_found"):
         await office.centre.approve_body(made["id"], passphrase=WORDS, body=body, account="somebody")
     with pytest.raises(Refused, match="not_an_alert_body"):

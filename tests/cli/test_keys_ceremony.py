@@ -14,13 +14,16 @@ from typer.testing import CliRunner
 
 from controller import keyfiles
 from controller.peoplekeys import Cost
+from controller.rootwork import MOST_APPOINTMENTS, MOST_REVOCATIONS
 from controller.signing import read_request
 from devices.protocol.authority import Authority, accept_trust
 from devices.protocol.cose import read, read_detached
 from devices.protocol.envelope import encode
+from devices.protocol.fields import plan_of
 from devices.protocol.keys import key_id
 from devices.protocol.refusal import WireRefusal
-from devices.protocol.trust import Power
+from devices.protocol.renewal import MOST_LINKS
+from devices.protocol.trust import Power, Trust
 from loa.cli.keys import app
 from loa.entropy import system_entropy
 from loa.errors import LoaError, Refused
@@ -183,7 +186,14 @@ def test_what_is_shown_is_what_is_signed(ceremony: Ceremony) -> None:
     shown = CliRunner().invoke(
         app, ["sign", str(request), "--root", str(ceremony.root(A)), *ceremony.words(A)], input="no\n"
     )
-    for part in ("APPOINT lan", "quang-ninh/co-to", "up to emergency", "DRILL ONLY", "SOLE: MAY RELEASE", "approve"):
+    for part in (
+        "APPOINT (bổ nhiệm) lan",
+        "quang-ninh/co-to",
+        "up to emergency",
+        "DRILL ONLY",
+        "SOLE: MAY RELEASE",
+        "approve",
+    ):
         assert part in shown.output
     assert isinstance(shown.exception, LoaError)
     assert shown.exception.code == "not_signed"
@@ -427,6 +437,31 @@ def test_one_key_is_not_appointed_for_live_and_drill(ceremony: Ceremony) -> None
     ceremony.install(other)
     grants = ceremony.authority().grants
     assert [grants[key_id(bytes.fromhex(key * 32))][0].kind for key in ("ab", "cd")] == [Kind.LIVE, Kind.DRILL]
+
+
+def test_a_full_trust_document_is_said_before_nodes_refuse_it(
+    ceremony: Ceremony, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.rootwork.MOST_APPOINTMENTS", 2)
+    monkeypatch.setattr("controller.rootwork.MOST_REVOCATIONS", 1)
+    requests = [ceremony.appoint("lan"), ceremony.appoint("binh", key="cd" * 32)]
+    requests += [ceremony.ask("revoke", key_id(bytes.fromhex(key * 32)).hex()) for key in ("ef", "09")]
+    for request in requests:
+        ceremony.sign(request, A, B)
+    for fits, full in (requests[:2], requests[2:]):
+        ceremony.install(fits)
+        ceremony.install(fits)
+        assert refusal("install", full, "--dir", ceremony.keys).code == "too_many"
+
+
+def test_the_room_is_what_the_wire_says() -> None:
+    words = {plan.name: plan.form.words for plan in plan_of(Trust)}
+    for name, most in (
+        ("appointments", MOST_APPOINTMENTS),
+        ("revocations", MOST_REVOCATIONS),
+        ("root_sets", MOST_LINKS),
+    ):
+        assert words[name].startswith(f"array of at most {most} ")
 
 
 def test_a_sole_appointment_is_seen_by_everybody(ceremony: Ceremony) -> None:

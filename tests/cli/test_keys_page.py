@@ -74,7 +74,7 @@ class Page:
 async def test_the_page_from_the_ceremony_to_a_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = Page.at(tmp_path)
     said = page.run("The ceremony")
-    assert "1. APPOINT controller  quang-ninh  up to priority" in said
+    assert "1. APPOINT (bổ nhiệm) controller  quang-ninh  up to priority" in said
     first = page.keys
     assert (len(first.roots.roots), first.roots.threshold, first.roots_here) == (3, 2, ())
     for secret in SPOKEN.values():

@@ -11,7 +11,7 @@ from devices.protocol.authority import Authority, accept_trust
 from devices.protocol.cose import joined, sign1
 from devices.protocol.envelope import encode, open_sealed, seal, seal_with
 from devices.protocol.refusal import Malformed, RefusalReason, Repeat, WireRefusal
-from devices.protocol.renewal import next_version, renewed_mandate, renewed_mandates
+from devices.protocol.renewal import next_version, renewed_mandate, renewed_mandates, trust_document
 from devices.protocol.trust import (
     LONGEST_MANDATE_MS,
     Appointment,
@@ -320,6 +320,16 @@ def appointment_until(until: int) -> Appointment:
     return world.appointment(
         f"until {until}", world.key_of(str(until)), not_before=InstantMs(until - DAY), until=InstantMs(until)
     )
+
+
+def test_of_a_long_chain_the_newest_links_are_sent() -> None:
+    links = [bytes([number]) * 8 for number in range(20)]
+    document = trust_document(
+        area=PROVINCE, version=1, now_ms=NOW, key=CONTROLLER, appointments=Centre.usual().appointments, root_sets=links
+    )
+    trust = open_sealed(document).message
+    assert isinstance(trust, Trust)
+    assert trust.root_sets == tuple(links[4:])
 
 
 def test_a_revoked_key_is_not_renewed() -> None:
