@@ -32,6 +32,7 @@ from controller.wire.common import Waker, WireContext, keep_going
 from controller.wire.transmitter import Transmitter
 from devices.links.mqtt import MqttLink
 from devices.links.port import Link
+from devices.protocol.topics import AreaChannel
 from loa.clock import Clock, SystemClock
 from loa.entropy import Entropy, system_entropy
 from loa.errors import Refused
@@ -185,16 +186,13 @@ class Centre(CentreDesk):
         restored.told(self.config.data)
 
     def _renew_trust(self, session: Session, ctx: Context) -> Outgoing:
-        renewed = trust.renew_trust(
+        return trust.renew_trust(
             session,
             ctx,
             appointments=self.keys.appointments,
             revocations=self.keys.revocations,
             root_sets=self.keys.root_sets,
         )
-        if renewed:
-            self._warn_of_keys()
-        return renewed
 
     def _warn_of_keys(self) -> None:
         """At each start, and daily with the mandates, until somebody acts. A simulated world warns nobody."""
@@ -281,6 +279,8 @@ class Centre(CentreDesk):
         done = await self.db.unit_of_work(work)
         self._done_at = now
         await self.transmitter.send(done.outgoing)
+        if any(one.channel is AreaChannel.TRUST for one in done.outgoing.documents):
+            self._warn_of_keys()
         for broadcast in done.value.started:
             self.events.publish("air", broadcast, on=True)
         for broadcast in done.value.ended:
