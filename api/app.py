@@ -16,7 +16,7 @@ from api.gate import ApiLimits, Gate, Throttle
 from api.idempotency import OneAtATime
 from api.imports import Imports
 from api.metrics import Gauges
-from api.routes import areas, broadcasts, bulletins, events, health, nodes, page, programmes, session
+from api.routes import areas, broadcasts, bulletins, enrolments, events, health, nodes, page, programmes, session
 from controller import accounts
 from controller.accounts import Caller
 
@@ -38,6 +38,7 @@ TAGS = [
     {"name": "accounts", "description": "Signing in, passwords, API tokens"},
     {"name": "areas", "description": "Province, communes, villages"},
     {"name": "nodes", "description": "Loudspeakers and stations"},
+    {"name": "enrolment", "description": "Labels, boxes that show one, their confirmation; passwords at the broker"},
     {"name": "bulletins", "description": "Content: recordings, their import, approval, sound"},
     {"name": "programmes", "description": "Recurring slots and the timetable they make"},
     {"name": "broadcasts", "description": "Airings, recall, coverage, receipts"},
@@ -46,8 +47,11 @@ TAGS = [
 ]
 
 
-def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
-    """The app of a centre that has been started. Events flow while the app's lifespan runs."""
+def create_app(centre: "Centre", *, limits: ApiLimits | None = None, tls_pin: bytes | None = None) -> FastAPI:
+    """The app of a centre that has been started. Events flow while the app's lifespan runs.
+
+    tls_pin: of the key in the certificate that it is served with; labels carry it.
+    """
     limits = limits or ApiLimits()
     board = EventBoard(centre.clock, centre.entropy(6).hex())
     throttle = Throttle()
@@ -76,9 +80,10 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
     imports = Imports(centre, limits.imports_at_once)
     app.state.centre, app.state.limits, app.state.throttle = centre, limits, throttle
     app.state.board, app.state.pending, app.state.imports = board, OneAtATime(), imports
+    app.state.tls_pin = tls_pin
     app.state.gauges = Gauges(centre, board)
     problems.install(app)
-    parts = (session, areas, nodes, bulletins, programmes, broadcasts, events, health, page)
+    parts = (session, areas, nodes, enrolments, bulletins, programmes, broadcasts, events, health, page)
     app.state.ways = [route for part in parts for route in part.router.routes]
     for part in parts:
         app.include_router(part.router)

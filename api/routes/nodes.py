@@ -173,8 +173,8 @@ async def move_node(node: NodeInPath, asked: Move, desk: DeskHere) -> Enrolled:
 
 @router.post("/nodes/{node}/retire", operation_id="retire_node", responses=documented("csrf", "not_found"))
 async def retire_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
-    """The node counts no more; what it reported stays."""
-    await desk.note(lambda session, ctx: nodes.retire_node(session, ctx, id=node))
+    """The node counts no more, and the broker lets it in no more; what it reported stays."""
+    await desk.centre.enrolment.retire(node, account=desk.account)
     return await get_node(node, desk)
 
 
