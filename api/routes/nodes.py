@@ -31,6 +31,9 @@ class NodeShown(Shown):
     public_key: str = Field(description="Ed25519, hex")
     volume: int = Field(description="As ordered; the node's own word is in `health`")
     state: str = Field(description="online, silent, never (not heard from yet), retired")
+    contested: bool = Field(
+        default=False, description="It connects again and again: a second box under its name, or a very bad link"
+    )
     last_heard_at: datetime | None
     health: "HealthShown | None"
 
@@ -99,7 +102,7 @@ class StationShown(Shown):
     description: str
 
 
-def node_shown(view: NodeView) -> NodeShown:
+def node_shown(view: NodeView, *, contested: bool = False) -> NodeShown:
     health = view.health
     return NodeShown(
         id=view.id,
@@ -110,6 +113,7 @@ def node_shown(view: NodeView) -> NodeShown:
         public_key=view.public_key.hex(),
         volume=view.volume,
         state=view.state,
+        contested=contested,
         last_heard_at=moment_or_none(view.last_heard_at),
         health=None
         if health is None
@@ -138,13 +142,17 @@ async def list_nodes(
 ) -> Page[NodeShown]:
     """All nodes with how they are, by name."""
     views = await desk.read(lambda session, ctx: nodes.list_nodes(session, ctx, within=area, retired=retired))
-    return Page(items=[node_shown(view) for view in views])
+    now = desk.centre.clock.now_ms()
+    contested = set(desk.centre.transmitter.contested.names(now))
+    return Page(items=[node_shown(view, contested=view.id in contested) for view in views])
 
 
 @router.get("/nodes/{node}", operation_id="get_node", responses=documented("not_found"))
 async def get_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
     """One node."""
-    return node_shown(await desk.read(lambda session, ctx: nodes.node(session, ctx, node)))
+    view = await desk.read(lambda session, ctx: nodes.node(session, ctx, node))
+    centre = desk.centre
+    return node_shown(view, contested=centre.transmitter.contested.is_contested(node, centre.clock.now_ms()))
 
 
 @router.post(

@@ -43,7 +43,7 @@ def _row(item: Any) -> tuple[object, ...]:
     return (
         item["id"],
         item["area"],
-        "muted" if health.get("muted") else item["state"],
+        "contested" if item.get("contested") else "muted" if health.get("muted") else item["state"],
         (health.get("playing") or "")[:8],
         health.get("volume", item["volume"]),
         "" if link is None else f"{link / 1000:.0f} kB/s",

@@ -334,7 +334,10 @@ async def test_the_box_goes_on_asking_while_nobody_vouches_for_the_refusal(offic
             office.tamper = lambda _path, reply: reply
         if box.code is not None:
             office.confirm(label, _named(box.code))
-        return [reply | {"mac": ""}, {}, {"state": "rejected", "mac": ""}, reply | {"roots": "AAAA"}][answers % 4]
+        said: list[dict[str, object]] = [
+            reply | {"mac": ""}, {}, {"state": "rejected", "mac": ""}, reply | {"roots": "AAAA"},
+        ]  # fmt: skip
+        return said[answers % len(said)]
 
     office.tamper = forged
     enrolling: Enrolling = box.enrolling()
