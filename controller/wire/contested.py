@@ -7,6 +7,7 @@ sessions only rise; where an earlier one speaks again, there are two boxes with 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from devices.protocol.reports import Presence, PresenceState
 from loa.units import InstantMs
@@ -27,7 +28,7 @@ class _Comings:
 
     def contested(self, now: InstantMs) -> bool:
         recent = [session for at, session in self.last if now - at < WINDOW_MS]
-        back = sum(later <= earlier for earlier, later in zip(recent, recent[1:], strict=False))
+        back = sum(later <= earlier for earlier, later in pairwise(recent))
         return len(recent) >= MOST_COMINGS or back >= MOST_STEPS_BACK
 
 
