@@ -7,6 +7,7 @@ tables, so a centre that was killed takes everything up again when it starts.
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +25,7 @@ from controller.desk import CentreDesk
 from controller.enrolment_desk import EnrolmentDesk
 from controller.events import Events
 from controller.keyfiles import CentreKeys
+from controller.keywatch import KeyWarning, key_warnings
 from controller.media import MediaStore
 from controller.services import areas, due, settings, trust
 from controller.services.context import Changed, Context, Outgoing
@@ -36,10 +38,12 @@ from loa.clock import Clock, SystemClock
 from loa.entropy import Entropy, system_entropy
 from loa.errors import Refused
 from loa.names import AreaPath
+from loa.problems import explain
 from loa.units import InstantMs
 from scheduler.clock import DueClock
 
 T = TypeVar("T")
+_keys_log = logging.getLogger("loa.keys")
 CONTROLLER = "loa"
 """The account under which the controller acts by itself."""
 _LONGEST_PAUSE_S = 30.0
@@ -142,6 +146,7 @@ class Centre(CentreDesk):
         self.keys_created = not (folder / "controller.json").exists()
         self.keys = keyfiles.create_centre(folder, AreaPath(self.config.province), self.clock.now_ms(), self.entropy)
         self.province = self.keys.area
+        self._warn_of_keys()
 
     def _read_keys_again(self) -> bool:
         """What the roots signed meanwhile, a revocation above all, counts without a restart. The own key stays."""
@@ -182,13 +187,22 @@ class Centre(CentreDesk):
         await self.db.unit_of_work(work)
 
     def _renew_trust(self, session: Session, ctx: Context) -> Outgoing:
-        return trust.renew_trust(
+        renewed = trust.renew_trust(
             session,
             ctx,
             appointments=self.keys.appointments,
             revocations=self.keys.revocations,
             root_sets=self.keys.root_sets,
         )
+        if renewed:
+            self._warn_of_keys()
+        return renewed
+
+    def _warn_of_keys(self) -> None:
+        """At each start, and daily with the mandates, until somebody acts. A simulated world warns nobody."""
+        for warning in self.key_warnings() if self.threads else ():
+            said = explain(warning.problem, "en")
+            _keys_log.warning("%s. %s", said.title, said.remedy)
 
     # What others build on.
 
@@ -227,6 +241,10 @@ class Centre(CentreDesk):
     async def aside(self, work: Callable[[], T]) -> T:
         """Long work beside the event loop; on it in a simulated world, which has no threads."""
         return await asyncio.to_thread(work) if self.threads else work()
+
+    def key_warnings(self) -> tuple[KeyWarning, ...]:
+        """What is not as it should be with the keys, now."""
+        return key_warnings(self.keys, self.clock.now_ms())
 
     @property
     def broker_connected(self) -> bool:

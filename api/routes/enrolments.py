@@ -10,9 +10,11 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from api.asking import CentreHere, DeskHere
+from api.needs import needs
 from api.problems import documented
 from api.routes.nodes import NodeShown, node_shown
 from api.shapes import AreaText, Asked, Hex16, NameText, Page, Shown, Text, moment, moment_or_none, whole
+from controller.permissions import Open, Permission
 from controller.services import enrolments, labels, nodes
 from controller.services.enrolments import Confirmation, EnrolmentView
 from controller.services.labels import LabelView
@@ -159,6 +161,7 @@ def _shown(view: EnrolmentView) -> EnrolmentShown:
 @router.post(
     "/labels", operation_id="make_labels", status_code=201, responses=documented("csrf", "bad_centre_address")
 )  # fmt: skip
+@needs(Permission.NODE_ENROL)
 async def make_labels(asked: NewLabels, desk: DeskHere, request: Request) -> Page[NewLabelShown]:
     """Labels with one-time secrets, to be printed and put on boxes. The secrets cannot be looked up afterwards."""
     centre = desk.centre
@@ -175,6 +178,7 @@ async def make_labels(asked: NewLabels, desk: DeskHere, request: Request) -> Pag
 
 
 @router.get("/labels", operation_id="list_labels", responses=documented())
+@needs(Permission.NODE_ENROL)
 async def list_labels(
     desk: DeskHere, used: Annotated[bool, Query(description="Used, revoked and expired ones too")] = False
 ) -> Page[LabelShown]:
@@ -186,6 +190,7 @@ async def list_labels(
 @router.post(
     "/labels/{label}/revoke", operation_id="revoke_label", responses=documented("csrf", "not_found", "label_used")
 )  # fmt: skip
+@needs(Permission.NODE_ENROL)
 async def revoke_label(label: Annotated[LabelName, Path()], desk: DeskHere) -> LabelShown:
     """A label that was lost: no box can use it any more."""
     return _label_shown(await desk.note(lambda session, ctx: labels.revoke_label(session, ctx, id=label)))
@@ -196,6 +201,7 @@ async def revoke_label(label: Annotated[LabelName, Path()], desk: DeskHere) -> L
     operation_id="begin_enrolment",
     responses=documented("enrolment_forged", "label_used", "rate_limited"),
 )
+@needs(Open.PUBLIC)
 async def begin_enrolment(asked: HelloAsked, centre: CentreHere, request: Request) -> WelcomeShown:
     """A box with a label. Without an account: the MAC under the label's secret is what counts."""
     hello = Hello(
@@ -213,6 +219,7 @@ async def begin_enrolment(asked: HelloAsked, centre: CentreHere, request: Reques
     operation_id="enrolment_state",
     responses=documented("enrolment_forged", "rate_limited"),
 )
+@needs(Open.PUBLIC)
 async def enrolment_state(
     enrolment: EnrolmentInPath, asked: QuestionAsked, centre: CentreHere, request: Request
 ) -> DecisionShown:
@@ -235,6 +242,7 @@ def _origin(request: Request, what: str) -> str:
 
 
 @router.get("/enrolments", operation_id="list_enrolments", responses=documented())
+@needs(Permission.NODE_ENROL)
 async def list_enrolments(
     desk: DeskHere, decided: Annotated[bool, Query(description="Those that were decided too")] = False
 ) -> Page[EnrolmentShown]:
@@ -244,6 +252,7 @@ async def list_enrolments(
 
 
 @router.get("/enrolments/{enrolment}", operation_id="get_enrolment", responses=documented("not_found"))
+@needs(Permission.NODE_ENROL)
 async def get_enrolment(enrolment: Either, desk: DeskHere) -> EnrolmentShown:
     """One of them."""
     return _shown(await desk.read(lambda session, _: enrolments.enrolment(session, enrolment)))
@@ -256,6 +265,7 @@ async def get_enrolment(enrolment: Either, desk: DeskHere) -> EnrolmentShown:
         "csrf", "not_found", "wrong_code", "enrolment_over", "enrolment_not_ready", "already_exists"
     ),
 )  # fmt: skip
+@needs(Permission.NODE_ENROL)
 async def confirm_enrolment(enrolment: Either, asked: Confirming, desk: DeskHere) -> NodeShown:
     """The box shows the same six digits: it becomes this node, or takes over one's box. Three wrong codes end it."""
     if asked.replaces is None and (asked.name is None or asked.area is None):
@@ -273,6 +283,7 @@ async def confirm_enrolment(enrolment: Either, asked: Confirming, desk: DeskHere
     operation_id="reject_enrolment",
     responses=documented("csrf", "not_found", "enrolment_over"),
 )
+@needs(Permission.NODE_ENROL)
 async def reject_enrolment(enrolment: Either, desk: DeskHere) -> EnrolmentShown:
     """Not ours. Its label has served all the same."""
     return _shown(await desk.note(lambda session, ctx: enrolments.reject(session, ctx, enrolment)))
@@ -281,6 +292,7 @@ async def reject_enrolment(enrolment: Either, desk: DeskHere) -> EnrolmentShown:
 @router.post(
     "/nodes/{node}/broker-password", operation_id="node_broker_password", responses=documented("csrf", "not_found")
 )  # fmt: skip
+@needs(Permission.NODE_ENROL)
 async def node_broker_password(node: Annotated[NameText, Path()], desk: DeskHere) -> PasswordShown:
     """A fresh password at the broker for a box that was not enrolled by a label. The old one ends at once."""
     return PasswordShown(username=node, password=await desk.centre.enrolment.new_password(node, account=desk.account))
@@ -291,6 +303,7 @@ async def node_broker_password(node: Annotated[NameText, Path()], desk: DeskHere
     operation_id="station_broker_password",
     responses=documented("csrf", "not_found"),
 )
+@needs(Permission.NODE_ENROL)
 async def station_broker_password(station: Annotated[NameText, Path()], desk: DeskHere) -> PasswordShown:
     """A fresh password at the broker for a station."""
     username = f"station.{station}"

@@ -10,8 +10,10 @@ from sqlmodel import select
 
 from api.asking import ONCE, DeskHere
 from api.idempotency import IdempotentRoute
+from api.needs import needs
 from api.problems import documented
 from api.shapes import AreaText, Asked, NameText, Page, PrecedenceWord, Shown, Text, Volume, moment_or_none, whole
+from controller.permissions import Permission
 from controller.services import nodes
 from controller.services.context import Changed
 from controller.services.nodes import NodeView
@@ -135,6 +137,7 @@ def node_shown(view: NodeView, *, contested: bool = False) -> NodeShown:
 
 
 @router.get("/nodes", operation_id="list_nodes", responses=documented())
+@needs(Permission.NODE_READ)
 async def list_nodes(
     desk: DeskHere,
     area: Annotated[AreaText | None, Query(description="Only those in this place")] = None,
@@ -148,6 +151,7 @@ async def list_nodes(
 
 
 @router.get("/nodes/{node}", operation_id="get_node", responses=documented("not_found"))
+@needs(Permission.NODE_READ)
 async def get_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
     """One node."""
     view = await desk.read(lambda session, ctx: nodes.node(session, ctx, node))
@@ -158,6 +162,7 @@ async def get_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
 @router.post(
     "/nodes", operation_id="enrol_node", status_code=201, responses=documented("csrf", "already_exists", "not_found")
 )
+@needs(Permission.NODE_ENROL)
 async def enrol_node(asked: NewNode, desk: DeskHere) -> Enrolled:
     """Make a box known under its public key and sign where it is. The same again returns the same."""
     enrolled = await desk.centre.enrol_node(
@@ -173,6 +178,7 @@ async def enrol_node(asked: NewNode, desk: DeskHere) -> Enrolled:
 
 
 @router.post("/nodes/{node}/move", operation_id="move_node", responses=documented("csrf", "not_found"))
+@needs(Permission.NODE_ENROL)
 async def move_node(node: NodeInPath, asked: Move, desk: DeskHere) -> Enrolled:
     """Sign a new placement: the node drops its old area's timetable and takes the new one's."""
     moved = await desk.centre.move_node(node, asked.area, account=desk.account)
@@ -180,6 +186,7 @@ async def move_node(node: NodeInPath, asked: Move, desk: DeskHere) -> Enrolled:
 
 
 @router.post("/nodes/{node}/retire", operation_id="retire_node", responses=documented("csrf", "not_found"))
+@needs(Permission.NODE_ENROL)
 async def retire_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
     """The node counts no more, and the broker lets it in no more; what it reported stays."""
     await desk.centre.enrolment.retire(node, account=desk.account)
@@ -190,6 +197,7 @@ async def retire_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
     "/nodes/{node}/volume", operation_id="set_volume", status_code=202, dependencies=ONCE,
     responses=documented("csrf", "not_found", "volume_range", "idempotency_conflict"),
 )  # fmt: skip
+@needs(Permission.NODE_VOLUME)
 async def set_volume(node: NodeInPath, asked: NewVolume, desk: DeskHere) -> Ordered:
     """Order a node's volume from now on; its health tells when it has obeyed."""
     await desk.centre.set_volume(node, asked.volume, account=desk.account)
@@ -200,6 +208,7 @@ async def set_volume(node: NodeInPath, asked: NewVolume, desk: DeskHere) -> Orde
     "/nodes/{node}/test-tone", operation_id="test_tone", status_code=202, dependencies=ONCE,
     responses=documented("csrf", "not_found", "volume_range", "idempotency_conflict"),
 )  # fmt: skip
+@needs(Permission.NODE_TEST)
 async def test_tone(node: NodeInPath, asked: TestTone, desk: DeskHere) -> Ordered:
     """A short tone at this node alone."""
     await desk.do(
@@ -211,6 +220,7 @@ async def test_tone(node: NodeInPath, asked: TestTone, desk: DeskHere) -> Ordere
 
 
 @router.get("/stations", operation_id="list_stations", responses=documented())
+@needs(Permission.NODE_READ)
 async def list_stations(desk: DeskHere) -> Page[StationShown]:
     """All stations."""
     rows = await desk.read(lambda session, _: list(session.exec(select(Station).order_by(Station.id))))
@@ -223,6 +233,7 @@ async def list_stations(desk: DeskHere) -> Page[StationShown]:
     status_code=201,
     responses=documented("csrf", "already_exists", "not_found"),
 )
+@needs(Permission.NODE_ENROL)
 async def add_station(asked: NewStation, desk: DeskHere) -> StationShown:
     """Add a commune's station; the same again is harmless."""
     await desk.note(

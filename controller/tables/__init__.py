@@ -7,6 +7,7 @@ from controller.tables.bulletins import Bulletin, Rendition
 from controller.tables.documents import StateDocument
 from controller.tables.enrolments import AreaMove, BrokerLogin, Enrolment, EnrolmentLabel, NodeKey
 from controller.tables.nodes import Node, NodeState, Station
+from controller.tables.people_keys import PersonKey
 from controller.tables.plans import PlanMark
 from controller.tables.programmes import Programme
 from controller.tables.receipts import ReceiptRow
@@ -29,6 +30,7 @@ __all__ = [
     "NodeKey",
     "NodeState",
     "OwedOrder",
+    "PersonKey",
     "PlanMark",
     "Programme",
     "ReceiptRow",

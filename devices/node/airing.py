@@ -53,7 +53,10 @@ class Airing:
             return None
         if not self.alone:
             place = join_in_phase(plan.run, InstantMs(at))
-            if place is not None or self.turns or not plan.is_emergency:
+            if place is not None and place.offset_ms and plan.is_drill:  # never past the announcement
+                following = plan.start_at + (place.repeat + 1) * (plan.length_ms + plan.gap_ms)
+                place = join_in_phase(plan.run, InstantMs(following))
+            if place is not None or self.turns or not (plan.is_emergency or plan.is_drill):
                 return place
             # An emergency is heard at least once as a whole, also where the link came back too late for that.
             self.alone, self.repeat = True, max(0, plan.repeats - 1)

@@ -22,6 +22,7 @@ class RefusalReason(IntEnum):
     WRONG_BLOCK = 14
     DRILL_MISMATCH = 15
     APPROVAL_MISSING = 16
+    BEYOND_APPROVAL = 17
 
     @property
     def code(self) -> str:

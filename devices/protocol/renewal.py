@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from devices.protocol.envelope import open_sealed, seal
-from devices.protocol.keys import SigningKey
+from devices.protocol.keys import SigningKey, key_id
 from devices.protocol.refusal import Malformed
 from devices.protocol.roots import check_roots
 from devices.protocol.trust import LONGEST_MANDATE_MS, Appointment, Mandate, Revocation, RootSet, Trust
@@ -64,10 +64,12 @@ def renewed_mandate(
 def renewed_mandates(
     appointments: Iterable[bytes], key: SigningKey, now_ms: InstantMs, *, revoked: Iterable[bytes] = ()
 ) -> tuple[bytes, ...]:
-    """Mandates of all appointments (as signed) that are in date and not revoked."""
+    """Mandates of all appointments (as signed) that are in date and not revoked, nor their keys."""
     gone = set(revoked)
     read = (read_appointment(payload) for payload in appointments)
-    mandates = (renewed_mandate(one, key, now_ms) for one in read if one.id not in gone)
+    mandates = (
+        renewed_mandate(one, key, now_ms) for one in read if one.id not in gone and key_id(one.public_key) not in gone
+    )
     return tuple(mandate for mandate in mandates if mandate is not None)
 
 

@@ -57,6 +57,8 @@ class ReceiptCause(IntEnum):
     WITHDRAWN = 13
     EXPIRED = 14
     SHUTDOWN = 15
+    NO_ANNOUNCEMENT = 16
+    """A drill: the announcement that it is one is not here, so nothing of it sounds."""
 
 
 @dataclass(frozen=True, kw_only=True)

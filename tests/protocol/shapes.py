@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from devices.protocol import common, documents, media, orders, reports, trust
+from devices.protocol import alerts, common, documents, media, orders, reports, trust
 from devices.protocol.documents import Hours
 from devices.protocol.fields import plan_of
 from devices.protocol.media import Manifest
@@ -17,7 +17,7 @@ from loa.precedence import Precedence
 
 CLASSES: dict[str, type[Any]] = {
     name: cls
-    for module in (common, documents, media, orders, reports, trust)
+    for module in (alerts, common, documents, media, orders, reports, trust)
     for name, cls in vars(module).items()
     if isinstance(cls, type) and hasattr(cls, "__dataclass_fields__")
 }
