@@ -18,6 +18,7 @@ from api.imports import Imports
 from api.metrics import Gauges
 from api.needs import check_routes, permitted
 from api.routes import (
+    area_moves,
     areas,
     broadcasts,
     bulletins,
@@ -102,6 +103,7 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None, tls_pin: by
     parts = (
         session,
         areas,
+        area_moves,
         nodes,
         enrolments,
         bulletins,
