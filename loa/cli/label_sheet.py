@@ -1,4 +1,4 @@
-"""Labels on paper: sheets of A4 with three by seven labels, as PDF or SVG. A QR code, and the same for typing."""
+"""Labels on paper: sheets of A4 with two by seven labels, as PDF or SVG. A QR code, and the same for typing."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
