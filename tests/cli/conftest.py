@@ -5,6 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api.server import Served, serve
+from tests.cli.ceremony import ceremony, light
+
+__all__ = ["ceremony", "light"]
 
 
 @pytest.fixture(scope="module")
