@@ -358,6 +358,20 @@ def test_a_new_root_set_leaves_no_appointment_behind(ceremony: Ceremony) -> None
     assert ceremony.authority().roots.version == 1
 
 
+def test_a_file_that_was_slipped_in_is_not_signed_again(ceremony: Ceremony) -> None:
+    stranger = keyfiles.create_centre(
+        ceremony.folder / "stranger", PROVINCE, InstantMs(1_790_000_000_000), system_entropy
+    )
+    (ceremony.keys / "appointments" / "00.cose").write_bytes(stranger.appointments[0])
+    loa("new-root", ceremony.root("root-4"), *ceremony.words("root-4"))
+    request = ceremony.ask("roots", "--add", ceremony.offline / "roots" / "root-4.public.json")
+    assert loa("show", request).count("APPOINT") == 1
+    assert "Too few of the present roots signed these files" in loa("show", ceremony.keys)
+    ceremony.sign(request, A, B)
+    ceremony.install(request)
+    assert ceremony.authority().roots.version == 2
+
+
 def test_half_a_rotation_still_counts(ceremony: Ceremony) -> None:
     """Power fails between any two files of an `install`: nodes take what is there, and the next try completes it."""
     request = ceremony.appoint("lan")
