@@ -4,22 +4,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from controller import keyfiles
-from controller.peoplekeys import Cost
 from devices.protocol.authority import Authority, accept_trust
 from loa.units import InstantMs
 from tests.cli.test_keys import PROVINCE, loa
 
-ROOT = Path(__file__).resolve().parents[2]
 A, B, SPARE = "root-1", "root-2", "root-3-sealed"
-
-
-@pytest.fixture
-def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passphrases at a small cost; what the real one is has a test of its own."""
-    monkeypatch.setattr("controller.peoplekeys.COST", Cost(8, 1, 1))
 
 
 class Ceremony:
@@ -64,10 +54,3 @@ class Ceremony:
         keys = keyfiles.load_centre(self.keys)
         now = InstantMs(keys.appointment.not_before + 90_000_000)
         return accept_trust(keys.trust(version=now, now_ms=now), Authority.pinned(pinned or keys.roots), now)
-
-
-@pytest.fixture
-def ceremony(tmp_path: Path, light: None) -> Ceremony:
-    made = Ceremony(tmp_path)
-    made.begin()
-    return made

@@ -3,6 +3,8 @@
 import json
 import resource
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from typer.testing import CliRunner
 
 from controller import keyfiles
 from controller.signing import read_request
+from devices.protocol.cose import read, read_detached
+from devices.protocol.envelope import encode
 from devices.protocol.keys import key_id
 from devices.protocol.trust import Power
 from loa.cli.keys import app
@@ -18,6 +22,7 @@ from loa.errors import LoaError, Refused
 from loa.units import InstantMs
 from tests.cli.ceremony import SPARE, A, B, Ceremony
 from tests.cli.test_keys import PROVINCE, everything, loa, refusal
+from tests.protocol import world
 
 pytestmark = pytest.mark.usefixtures("light")
 
@@ -220,3 +225,66 @@ def test_first_roots_are_not_replaced_by_others(ceremony: Ceremony) -> None:
     assert refusal("install", request, *there).code == "roots_differ"
     loa("install", request, "--roots", ceremony.offline / "roots.json", "--dir", ceremony.keys)
     assert refusal("install", request, other.appoint("lan"), "--dir", ceremony.keys).code == "other_request"
+
+
+def test_a_person_approves_on_their_own_device(tmp_path: Path) -> None:
+    words = tmp_path / "words"
+    words.write_text("cá lên bờ ăn trăng\r\nsecond line\n", encoding="utf-8")
+    file = tmp_path / "lan.json"
+    loa("person", "new", file, "--passphrase-file", words)
+    once = everything(tmp_path)
+    loa("person", "new", file, "--passphrase-file", words)
+    assert everything(tmp_path) == once
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    public = keyfiles.look_at_key(file).public_key
+    assert public.hex() in loa("person", "show", file)
+    body = tmp_path / "storm.body"
+    order = world.order()
+    body.write_bytes(encode(order))
+    approve = ("approve", body, "--key", file, "--passphrase-file", words)
+    assert refusal(*approve, "--yes").code == "not_an_alert_body"
+    body.write_bytes(encode(world.body_for(order)))
+    assert not (tmp_path / "storm.body.approval").exists()
+    assert "quang-ninh/co-to" in loa(*approve, "--yes")
+    signature = read_detached((tmp_path / "storm.body.approval").read_bytes(), body.read_bytes(), max_bytes=256)
+    assert signature.holds_under(public)
+
+
+def test_a_signature_that_was_spoiled_on_the_way_is_found(ceremony: Ceremony) -> None:
+    request = ceremony.appoint("lan")
+    ceremony.sign(request, A, B)
+    words = json.loads(request.read_text())
+    part = bytearray.fromhex(words["items"][0]["signed"][0])
+    part[-1] ^= 1
+    words["items"][0]["signed"][0] = part.hex()
+    request.write_text(json.dumps(words))
+    assert refusal("install", request, "--dir", ceremony.keys).code == "bad_signing_request"
+    words["items"][0]["signed"][0] = read(bytes(part), max_bytes=9999).payload.hex()
+    request.write_text(json.dumps(words))
+    assert refusal("install", request, "--dir", ceremony.keys).code == "bad_signing_request"
+
+
+def test_it_runs_where_there_is_nothing_but_the_wheel(tmp_path: Path) -> None:
+    """Of what it imports, all that is not Python's own is in the base dependencies."""
+    script = (
+        "import sys, pathlib\n"
+        "import loa.cli.keys\n"
+        "base = {'loa', 'controller', 'devices', 'cbor2', '_cbor2', 'cryptography', '_cffi_backend', 'typer', 'click',"
+        " 'typing_extensions', 'rich', 'shellingham', 'annotated_doc', '_distutils_hack'}\n"
+        "found = {name.partition('.')[0] for name, module in sys.modules.items()\n"
+        "         if 'site-packages' in (getattr(module, '__file__', None) or '')}\n"
+        "print(sorted(found - base))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert run.stdout.strip() == "[]"
+
+
+def verbs() -> list[tuple[str, ...]]:
+    named = ["init", "show", "mandate", "node", "passphrase", "suggest", "new-root", "sign", "install", "appoint"]
+    named += ["revoke", "root", "approve"]
+    return [*((one,) for one in named), ("request",), ("person",), ("person", "new"), ("person", "show")]
+
+
+@pytest.mark.parametrize("verb", verbs(), ids=" ".join)
+def test_each_verb_s_help_has_an_example(verb: tuple[str, ...]) -> None:
+    assert f"loa keys {' '.join(verb)} " in loa(*verb, "--help").replace("\n", " ")

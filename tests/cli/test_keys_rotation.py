@@ -1,10 +1,5 @@
-"""Roots that change, appointments that end, and what a node that slept makes of it."""
+"""New root sets, revocations, appointments of a kind: what the roots do over the years, and what nodes make of it."""
 
-import json
-import stat
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,18 +7,16 @@ import pytest
 from controller import keyfiles
 from controller.rootwork import MOST_APPOINTMENTS, MOST_REVOCATIONS
 from devices.protocol.authority import Authority, accept_trust
-from devices.protocol.cose import read, read_detached
-from devices.protocol.envelope import encode
 from devices.protocol.fields import plan_of
 from devices.protocol.keys import key_id
 from devices.protocol.refusal import WireRefusal
 from devices.protocol.renewal import MOST_LINKS
 from devices.protocol.trust import Power, Trust
+from loa.entropy import system_entropy
 from loa.precedence import Kind, Precedence
 from loa.units import InstantMs
 from tests.cli.ceremony import SPARE, A, B, Ceremony
-from tests.cli.test_keys import everything, loa, refusal
-from tests.protocol import world
+from tests.cli.test_keys import PROVINCE, everything, loa, refusal
 
 pytestmark = pytest.mark.usefixtures("light")
 
@@ -91,6 +84,20 @@ def test_a_new_root_set_leaves_no_appointment_behind(ceremony: Ceremony) -> None
     ceremony.install(meanwhile)
     assert refusal("install", roots, "--dir", ceremony.keys).code == "request_outdated"
     assert ceremony.authority().roots.version == 1
+
+
+def test_a_file_that_was_slipped_in_is_not_signed_again(ceremony: Ceremony) -> None:
+    stranger = keyfiles.create_centre(
+        ceremony.folder / "stranger", PROVINCE, InstantMs(1_790_000_000_000), system_entropy
+    )
+    (ceremony.keys / "appointments" / "00.cose").write_bytes(stranger.appointments[0])
+    loa("new-root", ceremony.root("root-4"), *ceremony.words("root-4"))
+    request = ceremony.ask("roots", "--add", ceremony.offline / "roots" / "root-4.public.json")
+    assert loa("show", request).count("APPOINT") == 1
+    assert "Too few of the present roots signed these files" in loa("show", ceremony.keys)
+    ceremony.sign(request, A, B)
+    ceremony.install(request)
+    assert ceremony.authority().roots.version == 2
 
 
 def test_half_a_rotation_still_counts(ceremony: Ceremony) -> None:
@@ -206,66 +213,3 @@ def test_a_sole_appointment_is_seen_by_everybody(ceremony: Ceremony) -> None:
     assert "SOLE: MAY RELEASE AN EMERGENCY ALONE" in loa("show", ceremony.keys)
     sole = [one for several in ceremony.authority().appointments.values() for one in several if one.sole]
     assert [(one.holder, one.ceiling) for one in sole] == [("truc-dem", Precedence.EMERGENCY)]
-
-
-def test_a_person_approves_on_their_own_device(tmp_path: Path) -> None:
-    words = tmp_path / "words"
-    words.write_text("cá lên bờ ăn trăng\r\nsecond line\n", encoding="utf-8")
-    file = tmp_path / "lan.json"
-    loa("person", "new", file, "--passphrase-file", words)
-    once = everything(tmp_path)
-    loa("person", "new", file, "--passphrase-file", words)
-    assert everything(tmp_path) == once
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    public = keyfiles.look_at_key(file).public_key
-    assert public.hex() in loa("person", "show", file)
-    body = tmp_path / "storm.body"
-    order = world.order()
-    body.write_bytes(encode(order))
-    approve = ("approve", body, "--key", file, "--passphrase-file", words)
-    assert refusal(*approve, "--yes").code == "not_an_alert_body"
-    body.write_bytes(encode(world.body_for(order)))
-    assert not (tmp_path / "storm.body.approval").exists()
-    assert "quang-ninh/co-to" in loa(*approve, "--yes")
-    signature = read_detached((tmp_path / "storm.body.approval").read_bytes(), body.read_bytes(), max_bytes=256)
-    assert signature.holds_under(public)
-
-
-def test_a_signature_that_was_spoiled_on_the_way_is_found(ceremony: Ceremony) -> None:
-    request = ceremony.appoint("lan")
-    ceremony.sign(request, A, B)
-    words = json.loads(request.read_text())
-    part = bytearray.fromhex(words["items"][0]["signed"][0])
-    part[-1] ^= 1
-    words["items"][0]["signed"][0] = part.hex()
-    request.write_text(json.dumps(words))
-    assert refusal("install", request, "--dir", ceremony.keys).code == "bad_signing_request"
-    words["items"][0]["signed"][0] = read(bytes(part), max_bytes=9999).payload.hex()
-    request.write_text(json.dumps(words))
-    assert refusal("install", request, "--dir", ceremony.keys).code == "bad_signing_request"
-
-
-def test_it_runs_where_there_is_nothing_but_the_wheel(tmp_path: Path) -> None:
-    """Of what it imports, all that is not Python's own is in the base dependencies."""
-    script = (
-        "import sys, pathlib\n"
-        "import loa.cli.keys\n"
-        "base = {'loa', 'controller', 'devices', 'cbor2', '_cbor2', 'cryptography', '_cffi_backend', 'typer', 'click',"
-        " 'typing_extensions', 'rich', 'shellingham', 'annotated_doc', '_distutils_hack'}\n"
-        "found = {name.partition('.')[0] for name, module in sys.modules.items()\n"
-        "         if 'site-packages' in (getattr(module, '__file__', None) or '')}\n"
-        "print(sorted(found - base))\n"
-    )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert run.stdout.strip() == "[]"
-
-
-def verbs() -> list[tuple[str, ...]]:
-    named = ["init", "show", "mandate", "node", "passphrase", "suggest", "new-root", "sign", "install", "appoint"]
-    named += ["revoke", "root", "approve"]
-    return [*((one,) for one in named), ("request",), ("person",), ("person", "new"), ("person", "show")]
-
-
-@pytest.mark.parametrize("verb", verbs(), ids=" ".join)
-def test_each_verb_s_help_has_an_example(verb: tuple[str, ...]) -> None:
-    assert f"loa keys {' '.join(verb)} " in loa(*verb, "--help").replace("\n", " ")
