@@ -19,8 +19,10 @@ from sqlmodel import Session
 
 from controller import keyfiles, restored
 from controller.broker import Broker, choose_broker
+from controller.broker_files import broker_tls
 from controller.config import CentreConfig
 from controller.desk import CentreDesk
+from controller.enrolment_desk import EnrolmentDesk
 from controller.events import Events
 from controller.keyfiles import CentreKeys
 from controller.keywatch import KeyWarning, key_warnings
@@ -32,6 +34,7 @@ from controller.wire.common import Waker, WireContext, keep_going
 from controller.wire.transmitter import Transmitter
 from devices.links.mqtt import MqttLink
 from devices.links.port import Link
+from devices.protocol.topics import AreaChannel
 from loa.clock import Clock, SystemClock
 from loa.entropy import Entropy, system_entropy
 from loa.errors import Refused
@@ -73,6 +76,7 @@ class Centre(CentreDesk):
     broker: Broker | None
     link: Link
     transmitter: Transmitter
+    enrolment: EnrolmentDesk
     threads: bool
 
     @classmethod
@@ -118,6 +122,7 @@ class Centre(CentreDesk):
         self.media = MediaStore(config.media_folder)
         self.incoming_folder.mkdir(parents=True, exist_ok=True)
         self._open_keys()
+        self.enrolment = EnrolmentDesk(self)
         await self._first_documents()
         self.broker = None
         if link is None:
@@ -155,6 +160,7 @@ class Centre(CentreDesk):
 
     async def _open_broker(self) -> Link:
         config = self.config
+        tls = broker_tls(config)
         self.broker = choose_broker(
             config.broker,
             config.broker_folder,
@@ -162,13 +168,14 @@ class Centre(CentreDesk):
             bind=config.broker_bind,
             port=config.broker_port,
             insecure=config.insecure_broker,
+            tls=tls,
         )
         await self.broker.start()
         self._closing.push_async_callback(self.broker.stop)
         name = f"loa-{self.keys.controller.key_id.hex()}"
         return MqttLink(
             self.broker.url, name, self.clock, self.entropy, keepalive_s=20.0, backoff_s=(0.2, 5.0),
-            max_queued_bytes=8 * 1024 * 1024,
+            max_queued_bytes=8 * 1024 * 1024, tls=tls,
         )  # fmt: skip
 
     async def _first_documents(self) -> None:
@@ -185,16 +192,13 @@ class Centre(CentreDesk):
         restored.told(self.config.data)
 
     def _renew_trust(self, session: Session, ctx: Context) -> Outgoing:
-        renewed = trust.renew_trust(
+        return trust.renew_trust(
             session,
             ctx,
             appointments=self.keys.appointments,
             revocations=self.keys.revocations,
             root_sets=self.keys.root_sets,
         )
-        if renewed:
-            self._warn_of_keys()
-        return renewed
 
     def _warn_of_keys(self) -> None:
         """At each start, and daily with the mandates, until somebody acts. A simulated world warns nobody."""
@@ -281,6 +285,8 @@ class Centre(CentreDesk):
         done = await self.db.unit_of_work(work)
         self._done_at = now
         await self.transmitter.send(done.outgoing)
+        if any(one.channel is AreaChannel.TRUST for one in done.outgoing.documents):
+            self._warn_of_keys()
         for broadcast in done.value.started:
             self.events.publish("air", broadcast, on=True)
         for broadcast in done.value.ended:
