@@ -11,15 +11,18 @@ from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import problems
+from api.concern import Concerns
 from api.events import EventBoard
 from api.gate import ApiLimits, Gate, Throttle
 from api.idempotency import OneAtATime
 from api.imports import Imports
 from api.metrics import Gauges
 from api.needs import check_routes, permitted
-from api.routes import areas, broadcasts, bulletins, events, health, nodes, page, programmes, session
+from api.routes import accounts as account_routes
+from api.routes import areas, broadcasts, bulletins, events, health, nodes, page, programmes, session, tokens
 from controller import accounts
 from controller.accounts import Caller
+from loa.errors import LoaError
 
 if TYPE_CHECKING:
     from controller.centre import Centre
@@ -82,7 +85,7 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
     app.state.board, app.state.pending, app.state.imports = board, OneAtATime(), imports
     app.state.gauges = Gauges(centre, board)
     problems.install(app)
-    parts = (session, areas, nodes, bulletins, programmes, broadcasts, events, health, page)
+    parts = (session, account_routes, tokens, areas, nodes, bulletins, programmes, broadcasts, events, health, page)
     app.state.ways = [route for part in parts for route in part.router.routes]
     check_routes(app.state.ways)
     for part in parts:
@@ -104,9 +107,16 @@ def _lookup_in(centre: "Centre") -> Any:
 
 async def _feed(centre: "Centre", board: EventBoard) -> None:
     """Carry the centre's events to the board for as long as the app runs."""
+    concerns = Concerns(centre)
     with centre.events.subscribed() as subscription:
         async for change in subscription:
-            board.tell(change.kind, {"id": change.id, **change.data})
+            try:
+                concern = await concerns.of(change.kind, change.id, change.data)
+            except LoaError as error:
+                _log.error("whom %s %s concerns is not known: %s", change.kind, change.id, error)
+                board.tell("resync", {})
+                continue
+            board.tell(change.kind, {"id": change.id, **change.data}, concern)
 
 
 def _describe(app: FastAPI) -> None:

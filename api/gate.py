@@ -54,6 +54,8 @@ class ApiLimits:
     """Of one address without credentials."""
     sign_in_rate: str = "10/5 minutes"
     """Attempts for one account from one address; five times that from all addresses."""
+    code_rate: str = "6/5 minutes"
+    """Wrong codes for one account: a guess is right three times in a million, and they have the password already."""
     body_bytes: int = 1 << 20
     upload_bytes: int = 512 << 20
     imports_at_once: int = 4

@@ -70,6 +70,8 @@ class Open(StrEnum):
     """Anybody."""
     SIGNED_IN = "signed_in"
     """Whoever is signed in, about themselves."""
+    PERSON = "person"
+    """The same, and by a person's own session, not by an API token."""
 
 
 P = Permission
@@ -187,3 +189,15 @@ def needs_code(roles: Iterable[Role]) -> bool:
 def is_second_person(person: str, *others: str | None) -> bool:
     """Whether `person` is somebody else than each of the others; where one is not known, not."""
     return all(other is not None and other != person for other in others)
+
+
+class Actor(str):
+    """The name of an account with what its person may do: who acts, wherever an account is asked for."""
+
+    __slots__ = ("authority",)
+    authority: Authority
+
+    def __new__(cls, account: str, authority: Authority) -> "Actor":
+        made = super().__new__(cls, account)
+        made.authority = authority
+        return made

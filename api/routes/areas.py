@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
+from sqlmodel import Session
 
 from api.asking import DeskHere
 from api.needs import needs
@@ -12,6 +13,7 @@ from api.shapes import AreaText, Asked, Page, Shown, Text, Title
 from controller.permissions import Permission
 from controller.services import areas
 from controller.services.areas import AreaView
+from controller.services.context import Context
 
 router = APIRouter(prefix="/api/v1", tags=["areas"])
 
@@ -39,7 +41,7 @@ async def list_areas(
     desk: DeskHere, within: Annotated[AreaText | None, Query(description="Only this place and what lies in it")] = None
 ) -> Page[AreaShown]:
     """All areas by path; each place follows the one that it lies in."""
-    views = await desk.read(lambda session, _: areas.list_areas(session, within=within))
+    views = await desk.read(lambda session, ctx: areas.list_areas(session, within=within, seen=areas.areas_seen(ctx)))
     return Page(items=[area_shown(view) for view in views])
 
 
@@ -60,4 +62,9 @@ async def add_area(asked: NewArea, desk: DeskHere) -> AreaShown:
 @needs(Permission.AREA_READ)
 async def get_area(path: Annotated[AreaText, Path(examples=["quang-ninh/co-to"])], desk: DeskHere) -> AreaShown:
     """One area."""
-    return area_shown(await desk.read(lambda session, _: areas.area(session, path)))
+
+    def look(session: Session, ctx: Context) -> AreaView:
+        areas.place_seen(session, ctx, path)
+        return areas.area(session, path)
+
+    return area_shown(await desk.read(look))

@@ -7,6 +7,7 @@ from sqlalchemy import or_
 from sqlalchemy.sql.elements import ColumnElement
 from sqlmodel import Session, col, select
 
+from controller.permissions import Permission
 from controller.services.context import Context, note_deed
 from controller.tables import Area
 from loa.errors import Refused
@@ -46,7 +47,7 @@ def ensure_province(session: Session, ctx: Context, name: str = "", kind: str = 
 def add_area(session: Session, ctx: Context, *, path: str, name: str, kind: str = "") -> AreaView:
     """Add a commune or village.
 
-    Raises Refused(bad_area_path, not_found for its parent, already_exists, field_required).
+    Raises Refused(bad_area_path, not_found for its parent, already_exists, field_required, not_permitted).
     """
     place = AreaPath(path)
     if not name.strip():
@@ -55,7 +56,7 @@ def add_area(session: Session, ctx: Context, *, path: str, name: str, kind: str 
         raise Refused("bad_area_path", field="path", limit=f"{ctx.province}/…", value=path[:100])
     if session.get(Area, str(place)) is not None:
         raise Refused("already_exists", field="path", value=place)
-    area_named(session, place.parent, field="path")
+    place_for(session, ctx, place.parent, Permission.AREA_MANAGE, field="path")
     row = Area(path=place, parent=place.parent, name=name.strip()[:200], kind=kind[:40], created_at=ctx.now)
     session.add(row)
     session.flush()
@@ -71,6 +72,21 @@ def area_named(session: Session, path: str, *, field: str = "area") -> AreaPath:
     return place
 
 
+def place_seen(session: Session, ctx: Context, path: str, *, field: str = "area") -> AreaPath:
+    """The path of an area that exists for whoever acts. Raises Refused(bad_area_path, not_found)."""
+    place = AreaPath(path)
+    if session.get(Area, str(place)) is None or not ctx.may.sees(Permission.AREA_READ, around=[place]):
+        raise Refused("not_found", field=field, value=place)
+    return place
+
+
+def place_for(session: Session, ctx: Context, path: str, permission: Permission, *, field: str = "area") -> AreaPath:
+    """An area where whoever acts has this permission. Raises Refused(bad_area_path, not_found, not_permitted)."""
+    place = place_seen(session, ctx, path, field=field)
+    ctx.demand(permission, place)
+    return place
+
+
 def area(session: Session, path: str) -> AreaView:
     """One area. Raises Refused(not_found)."""
     row = session.get(Area, str(AreaPath(path)))
@@ -79,11 +95,15 @@ def area(session: Session, path: str) -> AreaView:
     return _view(row)
 
 
-def list_areas(session: Session, *, within: str | None = None) -> tuple[AreaView, ...]:
-    """All areas by path, or those of one place with itself."""
+def list_areas(
+    session: Session, *, within: str | None = None, seen: ColumnElement[bool] | None = None
+) -> tuple[AreaView, ...]:
+    """All areas by path, or those of one place with itself. seen: as `areas_seen` has it."""
     query = select(Area).order_by(col(Area.path))
     if within is not None:
         query = query.where(lies_in(Area.path, [within]))
+    if seen is not None:
+        query = query.where(seen)
     return tuple(_view(row) for row in session.exec(query))
 
 
@@ -104,6 +124,13 @@ def lies_in(column: str, areas: Iterable[str]) -> ColumnElement[bool]:
     paths = list(areas)
     within = [col(column).startswith(f"{path}/", autoescape=True) for path in paths]
     return or_(col(column).in_(paths), *within)
+
+
+def areas_seen(ctx: Context) -> ColumnElement[bool]:
+    """SQL: areas of theirs, what lies in them, and what they lie in."""
+    reach = ctx.may.reach(Permission.AREA_READ)
+    above = {str(wider) for area in reach for wider in area.with_ancestors()}
+    return or_(lies_in(Area.path, reach), col(Area.path).in_(above))
 
 
 def _view(row: Area) -> AreaView:

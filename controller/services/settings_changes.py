@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from sqlmodel import Session
 
-from controller.services.areas import area_named
+from controller.permissions import Permission
+from controller.services.areas import place_for
 from controller.services.context import Changed, Context, note_deed
 from controller.services.planning import plan_week
 from controller.services.settings import issue_settings, settings_of
@@ -30,7 +31,7 @@ def change_settings(
 
     Raises Refused(not_found, volume_range, bad_value).
     """
-    place = area_named(session, area)
+    place = place_for(session, ctx, area, Permission.SETTINGS_MANAGE)
     held = settings_of(session, ctx, place)
     for name, level in (
         ("ordinary_cap", ordinary_cap),
