@@ -57,6 +57,8 @@ class ApiLimits:
     code_rate: str = "6/5 minutes"
     """Wrong codes for one account: a guess is right three times in a million, and they have the password already."""
     body_bytes: int = 1 << 20
+    map_bytes: int = 32 << 20
+    """Of a GeoJSON file."""
     upload_bytes: int = 512 << 20
     imports_at_once: int = 4
 
@@ -157,8 +159,10 @@ class Gate:
         state["csrf"] = csrf_token(secret) if by_cookie else None
 
     def _body_limit(self, scope: Scope, headers: Headers) -> int:
-        upload = scope["path"] == "/api/v1/bulletins" and scope["method"] == "POST"
-        limit = self._limits.upload_bytes if upload else self._limits.body_bytes
+        wide = {"/api/v1/bulletins": self._limits.upload_bytes, "/api/v1/areas/import": self._limits.map_bytes}
+        limit = self._limits.body_bytes
+        if scope["method"] == "POST":
+            limit = wide.get(scope["path"], limit)
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length[:18]) > limit:
             raise _too_large(limit)

@@ -48,8 +48,11 @@ class App:
         return codes.code_of(self.secret, self.used)
 
 
-async def join(centre: "Centre", name: str, *posts: tuple[Role, str]) -> SignedIn:
-    """A new person, signed in with password and code a moment ago; their password is PASSWORD."""
+async def join(centre: "Centre", name: str, *posts: tuple[Role, str], with_code: bool = False) -> SignedIn:
+    """A new person, signed in with password and code a moment ago; their password is PASSWORD.
+
+    with_code: even where no role of theirs wants codes.
+    """
     if not _hashed:
         _hashed.append(await accounts.hash_password(PASSWORD))
     held = [Post(role, AreaPath(area)) for role, area in posts]
@@ -60,7 +63,7 @@ async def join(centre: "Centre", name: str, *posts: tuple[Role, str]) -> SignedI
         made = accounts.issue_token(
             session, centre, account=name, name="tests", page_session=True, lasts_ms=accounts.SESSION_MS
         )
-        if needs_code(post.role for post in held):
+        if with_code or needs_code(post.role for post in held):
             secret = code_keeping.begin_code(session, centre, name)
             who = Caller(name, session=True, token_hash=accounts.token_hash(made.secret))
             early = code_now(secret, centre.clock.now_ms(), steps_on=-1)  # leaves this step's for the test

@@ -256,5 +256,5 @@ async def _shown_again(request: Request, centre: CentreHere, caller: Caller) -> 
 def _drawn(address: str) -> str:
     """A QR code as SVG that a page may show without inline styles."""
     out = BytesIO()
-    segno.make(address, error="m").save(out, kind="svg", scale=5, border=4, xmldecl=False, svgns=True, light="#fff")
+    segno.make(address, error="m").save(out, kind="svg", scale=5, border=4, xmldecl=False, omitsize=True, light="#fff")
     return out.getvalue().decode()

@@ -12,7 +12,7 @@ from api.problems import documented
 from api.shapes import AreaText, Asked, Page, Shown, Text, moment, moment_or_none, whole
 from controller import accounts
 from controller.permissions import TOKEN_MAY, Open, Permission
-from controller.services.areas import area_named
+from controller.services.areas import place_seen
 from loa.units import DurationMs
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"])
@@ -81,7 +81,8 @@ async def add_token(asked: NewToken, caller: Asker, centre: CentreHere) -> Token
     """
     if caller.has_code:
         require_fresh_code(caller, centre.clock.now_ms())
-    area = await centre.reading(lambda db: area_named(db, asked.area))
+    context = centre.context(caller.actor)
+    area = await centre.reading(lambda db: place_seen(db, context, asked.area))
     scope = accounts.scope_for(caller.authority, asked.permissions, area)
     made = await centre.unit_of_work(
         lambda db: accounts.issue_token(

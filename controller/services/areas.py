@@ -1,7 +1,8 @@
 """Areas: the tree province → commune → village."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import or_
 from sqlalchemy.sql.elements import ColumnElement
@@ -22,6 +23,11 @@ class AreaView:
     name: str
     kind: str
     parent: AreaPath | None
+    population: int | None = None
+    languages: tuple[str, ...] = ()
+    """Spoken there, BCP 47, the first one first."""
+    geometry: Mapping[str, Any] | None = None
+    """GeoJSON Polygon or MultiPolygon."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,16 @@ def ensure_province(session: Session, ctx: Context, name: str = "", kind: str = 
     return _view(found)
 
 
-def add_area(session: Session, ctx: Context, *, path: str, name: str, kind: str = "") -> AreaView:
+def add_area(
+    session: Session,
+    ctx: Context,
+    *,
+    path: str,
+    name: str,
+    kind: str = "",
+    population: int | None = None,
+    languages: Sequence[str] = (),
+) -> AreaView:
     """Add a commune or village.
 
     Raises Refused(bad_area_path, not_found for its parent, already_exists, field_required, not_permitted).
@@ -57,7 +72,10 @@ def add_area(session: Session, ctx: Context, *, path: str, name: str, kind: str 
     if session.get(Area, str(place)) is not None:
         raise Refused("already_exists", field="path", value=place)
     place_for(session, ctx, place.parent, Permission.AREA_MANAGE, field="path")
-    row = Area(path=place, parent=place.parent, name=name.strip()[:200], kind=kind[:40], created_at=ctx.now)
+    row = Area(
+        path=place, parent=place.parent, name=name.strip()[:200], kind=kind[:40], population=population,
+        languages=list(languages), created_at=ctx.now,
+    )  # fmt: skip
     session.add(row)
     session.flush()
     note_deed(session, ctx, "add", "area", place)
@@ -134,4 +152,5 @@ def areas_seen(ctx: Context) -> ColumnElement[bool]:
 
 
 def _view(row: Area) -> AreaView:
-    return AreaView(AreaPath(row.path), row.name, row.kind, AreaPath(row.parent) if row.parent else None)
+    parent = AreaPath(row.parent) if row.parent else None
+    return AreaView(AreaPath(row.path), row.name, row.kind, parent, row.population, tuple(row.languages), row.geometry)
