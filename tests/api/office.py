@@ -98,9 +98,9 @@ def problem(reply: httpx.Response, status: int, code: str) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def office_at(folder: Path, limits: ApiLimits = FREE) -> AsyncIterator[Office]:
-    """An office with the area Cô Tô and one node there."""
-    config = CentreConfig(data=folder / "data")
+async def office_at(folder: Path, limits: ApiLimits = FREE, *, database: str = "") -> AsyncIterator[Office]:
+    """An office with the area Cô Tô and one node there. database: a URL, instead of a file in the folder."""
+    config = CentreConfig(data=folder / "data", database=database)
     centre = await Centre.start(config, link=LoopbackLink(LoopbackBroker()))
     try:
         first = await centre.unit_of_work(lambda session: accounts.ensure_first_account(session, centre))

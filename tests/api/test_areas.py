@@ -1,4 +1,4 @@
-"""Areas from a GeoJSON file: what is wrong names its feature; all of it is taken or nothing; a dry run keeps nothing."""
+"""Areas from a GeoJSON file: what is wrong names its feature, all is taken or nothing, and a dry run keeps nothing."""
 
 from copy import deepcopy
 from typing import Any
