@@ -19,7 +19,21 @@ from api.imports import Imports
 from api.metrics import Gauges
 from api.needs import check_routes, permitted
 from api.routes import accounts as account_routes
-from api.routes import areas, broadcasts, bulletins, events, health, nodes, page, programmes, session, tokens
+from api.routes import (
+    areas,
+    broadcasts,
+    bulletins,
+    events,
+    health,
+    keys,
+    nodes,
+    page,
+    people_keys,
+    programmes,
+    record,
+    session,
+    tokens,
+)
 from controller import accounts
 from controller.accounts import Caller
 from loa.errors import LoaError
@@ -45,6 +59,8 @@ TAGS = [
     {"name": "bulletins", "description": "Content: recordings, their import, approval, sound"},
     {"name": "programmes", "description": "Recurring slots and the timetable they make"},
     {"name": "broadcasts", "description": "Airings, recall, coverage, receipts"},
+    {"name": "keys", "description": "Who may release what: roots, appointments, people's keys"},
+    {"name": "record", "description": "Who did what, and where it was heard"},
     {"name": "live", "description": "Events as they happen"},
     {"name": "running", "description": "For those who run the server"},
 ]
@@ -85,7 +101,10 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
     app.state.board, app.state.pending, app.state.imports = board, OneAtATime(), imports
     app.state.gauges = Gauges(centre, board)
     problems.install(app)
-    parts = (session, account_routes, tokens, areas, nodes, bulletins, programmes, broadcasts, events, health, page)
+    parts = (
+        session, account_routes, tokens, areas, nodes, bulletins, programmes, broadcasts, people_keys, keys, record,
+        events, health, page,
+    )  # fmt: skip
     app.state.ways = [route for part in parts for route in part.router.routes]
     check_routes(app.state.ways)
     for part in parts:

@@ -202,6 +202,12 @@ def sign_in_of(session: Session, name: str) -> SignIn:
     return SignIn(account.password_hash, account.code_secret is not None)
 
 
+def password_hash_of(session: Session, name: str) -> str | None:
+    """The stored hash, or None where there is no such account."""
+    account = session.get(Account, name)
+    return None if account is None else account.password_hash
+
+
 def check_name(name: str) -> str:
     """Raises Refused(bad_value)."""
     if _NAME.match(name) is None:

@@ -19,12 +19,6 @@ API_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
         "Nhờ người có vai trò phù hợp, hoặc xin quản trị viên tỉnh cấp quyền.",
         "Ask somebody whose role it is, or ask the province administrator for the role.",
     ),
-    "second_person_required": (
-        "Cần người thứ hai: {value}",
-        "A second person is needed: {value}",
-        "Người soạn không tự duyệt. Nhờ người khác nghe và duyệt bản tin này.",
-        "Nobody approves their own. Let somebody else hear and approve the bulletin.",
-    ),
     "code_required": (
         "Cần mã xác nhận",
         "A code is needed",

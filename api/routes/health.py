@@ -20,9 +20,12 @@ Word = Literal["ok", "failed"]
 
 
 class Health(Shown):
-    status: Word = Field(description="ok where all of these are")
+    status: Word = Field(description="ok where database, broker and disk are")
     database: Word = Field(description="failed where it cannot be read, or the last change could not be written")
     broker: Word
+    keys: Literal["ok", "attention"] = Field(
+        description="attention where roots lie on this machine or an appointment is about to end; see /api/v1/keys"
+    )
     disk: Word = Field(description="failed where new recordings would be refused; broadcasts still go")
 
 
@@ -42,7 +45,8 @@ async def healthz(centre: CentreHere, response: Response) -> Health:
     disk: Word = "ok" if centre.context("loa").media.free_bytes() > RESERVE_BYTES else "failed"
     well = database == broker == disk == "ok"
     response.status_code = 200 if well else 503
-    return Health(status="ok" if well else "failed", database=database, broker=broker, disk=disk)
+    keys: Literal["ok", "attention"] = "attention" if centre.key_warnings() else "ok"
+    return Health(status="ok" if well else "failed", database=database, broker=broker, keys=keys, disk=disk)
 
 
 @router.get(

@@ -15,7 +15,9 @@ from api.problems import documented
 from api.shapes import Asked, Shown, Text, moment
 from controller import accounts, code_keeping, codes
 from controller.accounts import CODE_FRESH_MS, Caller
+from controller.peoplekeys import opens
 from controller.permissions import Open, Post
+from controller.services import people_keys
 from loa.errors import Refused
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"])
@@ -238,12 +240,15 @@ async def renew_recovery_codes(caller: Asker, centre: CentreHere) -> RecoveryCod
     "/session/password",
     operation_id="change_password",
     status_code=204,
-    responses=documented("bad_credentials", "csrf", "person_required", "weak_password"),
+    responses=documented("bad_credentials", "csrf", "person_required", "weak_password", "passphrase_is_password"),
 )
 @needs(Open.PERSON)
 async def change_password(asked: NewPassword, request: Request, caller: Asker, centre: CentreHere) -> None:
     """Set a new password. The account's other sessions end; its API tokens stay."""
     await _check_password(request, centre, caller.account, asked.old_password)
+    sealed = await centre.reading(lambda db: people_keys.sealed_seeds_of(db, caller.account))
+    if await centre.aside(lambda: any(opens(one, asked.new_password) for one in sealed)):
+        raise Refused("passphrase_is_password", field="new_password")
     hashed = await accounts.hash_password(asked.new_password)
     await centre.unit_of_work(lambda db: accounts.change_password(db, caller=caller, password_hash=hashed))
 

@@ -130,7 +130,7 @@ def approve_bulletin(session: Session, ctx: Context, *, id: str, content_hash: s
         raise Refused("withdrawn", field="bulletin", value=row.title)
     if row.status == "draft":
         if not is_second_person(ctx.account, row.author):
-            raise Refused("second_person_required", field="bulletin", value=row.title)
+            raise Refused("second_person_required", field="bulletin", limit=2, value=row.title)
         row.status, row.approved_by, row.approved_at = "approved", ctx.account, ctx.now
         session.add(row)
         note_deed(session, ctx, "approve", "bulletin", row.id, detail=content_hash)
@@ -180,7 +180,7 @@ def approved_bulletins(session: Session, ctx: Context, ids: Sequence[str], *, fi
         if row.status != "approved":
             raise Refused("not_approved", field=field, value=row.title)
         if ctx.may.by_token and not is_second_person(ctx.account, row.approved_by):
-            raise Refused("second_person_required", field=field, value=row.title)
+            raise Refused("second_person_required", field=field, limit=2, value=row.title)
     if sum(len(row.renditions) for row in rows) > MAX_RENDITIONS:
         raise Refused("too_many", field=field, limit=MAX_RENDITIONS)
     return tuple(rows)

@@ -6,10 +6,12 @@ from controller.tables.broadcasts import Broadcast, BroadcastNode, OwedOrder
 from controller.tables.bulletins import Bulletin, Rendition
 from controller.tables.documents import StateDocument
 from controller.tables.nodes import Node, NodeState, Station
+from controller.tables.people_keys import PersonKey
 from controller.tables.plans import PlanMark
 from controller.tables.programmes import Programme
 from controller.tables.receipts import ReceiptRow
-from controller.tables.records import Deed, IdempotentReply
+from controller.tables.record import RecordEntry, RecordHeadRow
+from controller.tables.records import IdempotentReply
 
 __all__ = [
     "Account",
@@ -19,14 +21,16 @@ __all__ = [
     "Broadcast",
     "BroadcastNode",
     "Bulletin",
-    "Deed",
     "IdempotentReply",
     "Node",
     "NodeState",
     "OwedOrder",
+    "PersonKey",
     "PlanMark",
     "Programme",
     "ReceiptRow",
+    "RecordEntry",
+    "RecordHeadRow",
     "RecoveryCode",
     "Rendition",
     "StateDocument",

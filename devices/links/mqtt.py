@@ -16,7 +16,7 @@ import paho.mqtt.client as paho
 
 from devices.links.mqtt_parts import Identity, Outbox, Outgoing, abandon, close_client, in_packets, read_url, tune
 from devices.links.port import Delivery, LastWill, LinkListener
-from loa.clock import Clock
+from loa.clock import Clock, rung
 from loa.entropy import Entropy, fraction
 from loa.units import BytesPerSecond
 
@@ -214,14 +214,8 @@ class MqttLink:
         """Until the connection is lost: pings, and the limits on how long things may take."""
         tick_s = min(5.0, max(0.1, self._keepalive_s / 8))
         while not self._lost.is_set():
-            sleep = asyncio.ensure_future(self._clock.sleep(tick_s))
-            lost = asyncio.ensure_future(self._lost.wait())
-            try:
-                await asyncio.wait((sleep, lost), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sleep.cancel()
-                lost.cancel()
-            if self._client is not None and not self._lost.is_set():
+            lost = await rung(self._lost, self._clock, tick_s)
+            if self._client is not None and not lost:
                 self._guarded(self._client.loop_misc)
                 if not self._up and self._clock.monotonic_s() - connected_s > SUBSCRIBED_WITHIN_S:
                     self._lose("the broker does not answer")

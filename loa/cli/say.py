@@ -80,4 +80,4 @@ def _bulletin(server: Server, what: str, title: str | None, area: str | None, *,
     fields = form_of(title or path.stem, home, "vi", chime=chime, accept_part=accept_part)
     draft = add_recording(server, path, fields)
     typer.echo(f"{draft['id']}  {draft['title']}  draft; somebody else runs: loa bulletin approve {draft['id'][:8]}")
-    raise Refused("second_person_required", field="bulletin", value=draft["title"])
+    raise Refused("second_person_required", field="bulletin", limit=2, value=draft["title"])
