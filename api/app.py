@@ -20,9 +20,11 @@ from api.metrics import Gauges
 from api.needs import check_routes, permitted
 from api.routes import accounts as account_routes
 from api.routes import (
+    area_moves,
     areas,
     broadcasts,
     bulletins,
+    enrolments,
     events,
     health,
     keys,
@@ -56,6 +58,7 @@ TAGS = [
     {"name": "accounts", "description": "Signing in, passwords, API tokens"},
     {"name": "areas", "description": "Province, communes, villages"},
     {"name": "nodes", "description": "Loudspeakers and stations"},
+    {"name": "enrolment", "description": "Labels, boxes that show one, their confirmation; passwords at the broker"},
     {"name": "bulletins", "description": "Content: recordings, their import, approval, sound"},
     {"name": "programmes", "description": "Recurring slots and the timetable they make"},
     {"name": "broadcasts", "description": "Airings, recall, coverage, receipts"},
@@ -66,9 +69,10 @@ TAGS = [
 ]
 
 
-def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
+def create_app(centre: "Centre", *, limits: ApiLimits | None = None, tls_pin: bytes | None = None) -> FastAPI:
     """The app of a centre that has been started. Events flow while the app's lifespan runs.
 
+    tls_pin: of the key in the certificate that it is served with; labels carry it.
     Raises Fault(route_without_permission).
     """
     limits = limits or ApiLimits()
@@ -99,11 +103,12 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
     imports = Imports(centre, limits.imports_at_once)
     app.state.centre, app.state.limits, app.state.throttle = centre, limits, throttle
     app.state.board, app.state.pending, app.state.imports = board, OneAtATime(), imports
+    app.state.tls_pin = tls_pin
     app.state.gauges = Gauges(centre, board)
     problems.install(app)
     parts = (
-        session, account_routes, tokens, areas, nodes, bulletins, programmes, broadcasts, people_keys, keys, record,
-        events, health, page,
+        session, account_routes, tokens, areas, area_moves, nodes, enrolments, bulletins, programmes, broadcasts,
+        people_keys, keys, record, events, health, page,
     )  # fmt: skip
     app.state.ways = [route for part in parts for route in part.router.routes]
     check_routes(app.state.ways)

@@ -31,6 +31,8 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
     }
 )
 PUBLIC_FOLDER = "/page/"
+_ENROLLING = re.compile(r"/api/v1/enrolments(?:/[0-9a-f]{32}/state)?\Z")
+"""What a box asks for that has a label and no account yet: believed by its MAC alone."""
 _SECRET = re.compile(r"loas?_[A-Za-z0-9_-]{43}\Z")
 
 CONTENT_SECURITY_POLICY = (
@@ -57,6 +59,8 @@ class ApiLimits:
     """Attempts for one account from one address; five times that from all addresses."""
     code_rate: str = "6/5 minutes"
     """Wrong codes for one account: a guess is right three times in a million, and they have the password already."""
+    enrol_rate: str = "30/minute"
+    """Boxes that begin an enrolment at one address; ten times that for asking how it stands."""
     body_bytes: int = 1 << 20
     map_bytes: int = 32 << 20
     """Of a GeoJSON file."""
@@ -174,6 +178,8 @@ class Gate:
 def is_public(method: str, path: str) -> bool:
     """Whether this may be asked for without credentials."""
     method = "GET" if method == "HEAD" else method
+    if method == "POST" and _ENROLLING.match(path) is not None:
+        return True
     return (method, path) in PUBLIC or (method == "GET" and path.startswith(PUBLIC_FOLDER))
 
 

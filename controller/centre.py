@@ -20,8 +20,10 @@ from sqlmodel import Session
 
 from controller import codes, keyfiles, restored
 from controller.broker import Broker, choose_broker
+from controller.broker_files import broker_tls
 from controller.config import CentreConfig
 from controller.desk import CentreDesk
+from controller.enrolment_desk import EnrolmentDesk
 from controller.events import Events
 from controller.keyfiles import CentreKeys
 from controller.keywatch import KeyWarning, key_warnings
@@ -76,6 +78,7 @@ class Centre(CentreDesk):
     broker: Broker | None
     link: Link
     transmitter: Transmitter
+    enrolment: EnrolmentDesk
     threads: bool
 
     @classmethod
@@ -121,6 +124,7 @@ class Centre(CentreDesk):
         self.media = MediaStore(config.media_folder)
         self.incoming_folder.mkdir(parents=True, exist_ok=True)
         self._open_keys()
+        self.enrolment = EnrolmentDesk(self)
         await self._first_documents()
         self.broker = None
         if link is None:
@@ -158,6 +162,7 @@ class Centre(CentreDesk):
 
     async def _open_broker(self) -> Link:
         config = self.config
+        tls = broker_tls(config)
         self.broker = choose_broker(
             config.broker,
             config.broker_folder,
@@ -165,13 +170,14 @@ class Centre(CentreDesk):
             bind=config.broker_bind,
             port=config.broker_port,
             insecure=config.insecure_broker,
+            tls=tls,
         )
         await self.broker.start()
         self._closing.push_async_callback(self.broker.stop)
         name = f"loa-{self.keys.controller.key_id.hex()}"
         return MqttLink(
             self.broker.url, name, self.clock, self.entropy, keepalive_s=20.0, backoff_s=(0.2, 5.0),
-            max_queued_bytes=8 * 1024 * 1024,
+            max_queued_bytes=8 * 1024 * 1024, tls=tls,
         )  # fmt: skip
 
     async def _first_documents(self) -> None:

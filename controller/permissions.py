@@ -57,6 +57,8 @@ class Permission(StrEnum):
     FIGURES_READ = "figures.read"
     ACCOUNT_READ = "account.read"
     ACCOUNT_MANAGE = "account.manage"
+    KEY_OWN = "key.own"
+    """A release key of one's own: made, put under another passphrase, retired."""
     KEY_MANAGE = "key.manage"
     """People's keys and appointments, as the roots signed them."""
     RECORD_READ = "record.read"
@@ -81,7 +83,7 @@ _SEES = frozenset({
 _TAKES_BACK = frozenset({P.BULLETIN_WITHDRAW, P.PROGRAMME_STOP, P.BROADCAST_RECALL})
 _SPEAKS = frozenset({
     P.BULLETIN_DRAFT, P.PROGRAMME_MANAGE, P.BROADCAST_ISSUE, P.NODE_VOLUME, P.NODE_TEST, P.ALERT_RELEASE,
-    P.ALERT_CANCEL,
+    P.ALERT_CANCEL, P.KEY_OWN,
 })  # fmt: skip
 
 ROLES: dict[Role, frozenset[Permission]] = {
@@ -91,7 +93,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
         P.RECORD_READ, P.BACKUP_MAKE,
     },
     Role.OPERATOR: _SEES | _TAKES_BACK | _SPEAKS,
-    Role.APPROVER: _SEES | _TAKES_BACK | {P.BULLETIN_APPROVE, P.ALERT_RELEASE, P.ALERT_CANCEL},
+    Role.APPROVER: _SEES | _TAKES_BACK | {P.BULLETIN_APPROVE, P.ALERT_RELEASE, P.ALERT_CANCEL, P.KEY_OWN},
     Role.TECHNICIAN: _SEES | {P.NODE_ENROL, P.NODE_VOLUME, P.NODE_TEST},
     Role.AUDITOR: _SEES | {P.FIGURES_READ, P.ACCOUNT_READ, P.RECORD_READ},
     Role.READER: _SEES,
@@ -104,10 +106,11 @@ FRESH_CODE = SOUNDS | {P.ACCOUNT_MANAGE, P.KEY_MANAGE}
 """A page's session, or a command's, needs a code of the last minutes for these: a stolen one alone is not enough."""
 FRESH_SIGN_IN = frozenset({P.ALERT_RELEASE})
 """These want the password again too."""
-NEEDS_CODE = FRESH_CODE | {P.BULLETIN_APPROVE, P.AREA_MANAGE, P.NODE_ENROL, P.SETTINGS_MANAGE, P.BACKUP_MAKE}
+NEEDS_CODE = FRESH_CODE | {P.KEY_OWN, P.BULLETIN_APPROVE, P.AREA_MANAGE, P.NODE_ENROL, P.SETTINGS_MANAGE, P.BACKUP_MAKE}
 """Who holds one of these signs in with a code besides the password."""
 TOKEN_MAY = frozenset(Permission) - {
     P.BULLETIN_APPROVE, P.NODE_TEST, P.ALERT_RELEASE, P.ALERT_CANCEL, P.ACCOUNT_MANAGE, P.KEY_MANAGE,
+    P.KEY_OWN,
 }  # fmt: skip
 """What an API token may carry. The rest is for people, here and now."""
 PROVINCE_ONLY = frozenset({Role.DUTY_OFFICER, Role.PROVINCE_ADMIN, Role.AUDITOR})

@@ -70,7 +70,7 @@ async def join(centre: "Centre", name: str, *posts: tuple[Role, str], with_code:
             code_keeping.confirm_code(session, centre, who, early)
         return Changed(SignedIn(name, made.secret, secret))
 
-    return await centre.do("loa", work)
+    return await centre.do("tests", work)
 
 
 async def freshen(centre: "Centre", token: str) -> None:

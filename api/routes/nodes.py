@@ -34,6 +34,9 @@ class NodeShown(Shown):
     public_key: str = Field(description="Ed25519, hex")
     volume: int = Field(description="As ordered; the node's own word is in `health`")
     state: str = Field(description="online, silent, never (not heard from yet), retired")
+    contested: bool = Field(
+        default=False, description="It connects again and again: a second box under its name, or a very bad link"
+    )
     last_heard_at: datetime | None
     health: "HealthShown | None"
 
@@ -102,7 +105,7 @@ class StationShown(Shown):
     description: str
 
 
-def node_shown(view: NodeView) -> NodeShown:
+def node_shown(view: NodeView, *, contested: bool = False) -> NodeShown:
     health = view.health
     return NodeShown(
         id=view.id,
@@ -113,6 +116,7 @@ def node_shown(view: NodeView) -> NodeShown:
         public_key=view.public_key.hex(),
         volume=view.volume,
         state=view.state,
+        contested=contested,
         last_heard_at=moment_or_none(view.last_heard_at),
         health=None
         if health is None
@@ -142,14 +146,18 @@ async def list_nodes(
 ) -> Page[NodeShown]:
     """All nodes with how they are, by name."""
     views = await desk.read(lambda session, ctx: nodes.list_nodes(session, ctx, within=area, retired=retired))
-    return Page(items=[node_shown(view) for view in views])
+    now = desk.centre.clock.now_ms()
+    contested = set(desk.centre.transmitter.contested.names(now))
+    return Page(items=[node_shown(view, contested=view.id in contested) for view in views])
 
 
 @router.get("/nodes/{node}", operation_id="get_node", responses=documented("not_found"))
 @needs(Permission.NODE_READ)
 async def get_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
     """One node."""
-    return node_shown(await desk.read(lambda session, ctx: nodes.node(session, ctx, node)))
+    view = await desk.read(lambda session, ctx: nodes.node(session, ctx, node))
+    centre = desk.centre
+    return node_shown(view, contested=centre.transmitter.contested.is_contested(node, centre.clock.now_ms()))
 
 
 @router.post(
@@ -181,8 +189,8 @@ async def move_node(node: NodeInPath, asked: Move, desk: DeskHere) -> Enrolled:
 @router.post("/nodes/{node}/retire", operation_id="retire_node", responses=documented("csrf", "not_found"))
 @needs(Permission.NODE_ENROL)
 async def retire_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
-    """The node counts no more; what it reported stays."""
-    await desk.note(lambda session, ctx: nodes.retire_node(session, ctx, id=node))
+    """The node counts no more, and the broker lets it in no more; what it reported stays."""
+    await desk.centre.enrolment.retire(node, account=desk.account)
     return await get_node(node, desk)
 
 

@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from controller.permissions import Permission
 from controller.services.context import Context, note_deed
-from controller.tables import Area
+from controller.tables import Area, AreaMove
 from loa.errors import Refused
 from loa.names import AreaPath
 
@@ -70,6 +70,7 @@ def add_area(
     if place.parent is None or not ctx.province.covers(place):
         raise Refused("bad_area_path", field="path", limit=f"{ctx.province}/…", value=path[:100])
     if session.get(Area, str(place)) is not None:
+        area_named(session, place, field="path")
         raise Refused("already_exists", field="path", value=place)
     place_for(session, ctx, place.parent, Permission.AREA_MANAGE, field="path")
     row = Area(
@@ -83,19 +84,22 @@ def add_area(
 
 
 def area_named(session: Session, path: str, *, field: str = "area") -> AreaPath:
-    """The path of an area that exists. Raises Refused(bad_area_path, not_found)."""
+    """The path of an area that exists. Raises Refused(bad_area_path, not_found, area_moved)."""
     place = AreaPath(path)
     if session.get(Area, str(place)) is None:
         raise Refused("not_found", field=field, value=place)
+    moved = session.get(AreaMove, str(place))
+    if moved is not None:
+        raise Refused("area_moved", field=field, value=place, to=moved.to)
     return place
 
 
 def place_seen(session: Session, ctx: Context, path: str, *, field: str = "area") -> AreaPath:
     """The path of an area that exists for whoever acts. Raises Refused(bad_area_path, not_found)."""
     place = AreaPath(path)
-    if session.get(Area, str(place)) is None or not ctx.may.sees(Permission.AREA_READ, around=[place]):
+    if not ctx.may.sees(Permission.AREA_READ, around=[place]):
         raise Refused("not_found", field=field, value=place)
-    return place
+    return area_named(session, place, field=field)
 
 
 def place_for(session: Session, ctx: Context, path: str, permission: Permission, *, field: str = "area") -> AreaPath:
@@ -116,8 +120,8 @@ def area(session: Session, path: str) -> AreaView:
 def list_areas(
     session: Session, *, within: str | None = None, seen: ColumnElement[bool] | None = None
 ) -> tuple[AreaView, ...]:
-    """All areas by path, or those of one place with itself. seen: as `areas_seen` has it."""
-    query = select(Area).order_by(col(Area.path))
+    """All areas by path, or those of one place with itself; not those that moved elsewhere. seen: as `areas_seen`."""
+    query = select(Area).where(col(Area.path).not_in(select(AreaMove.path))).order_by(col(Area.path))
     if within is not None:
         query = query.where(lies_in(Area.path, [within]))
     if seen is not None:

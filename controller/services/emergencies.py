@@ -154,7 +154,7 @@ def release_alert(
     grants = _checked(session, ctx, data, body, approvals, roots)
     updated = [_alert(session, reference.hex()) for reference in body.references]
     _check_reach(session, grants, updated, body.kind)
-    targets = find_targets(session, body.areas, body.nodes)
+    targets = targets_for(session, ctx, Permission.ALERT_RELEASE, body.areas, body.nodes)
     refs = _streamed(session, ctx, body, targets)
     row = _row(session, ctx, body, targets, title=title, bulletins=bulletins)
     for one in updated:

@@ -5,6 +5,7 @@ from controller.tables.areas import Area
 from controller.tables.broadcasts import Broadcast, BroadcastNode, OwedOrder
 from controller.tables.bulletins import Bulletin, Rendition
 from controller.tables.documents import StateDocument
+from controller.tables.enrolments import AreaMove, BrokerLogin, Enrolment, EnrolmentLabel, NodeKey
 from controller.tables.nodes import Node, NodeState, Station
 from controller.tables.people_keys import PersonKey
 from controller.tables.plans import PlanMark
@@ -18,11 +19,16 @@ __all__ = [
     "AccountPost",
     "ApiToken",
     "Area",
+    "AreaMove",
     "Broadcast",
     "BroadcastNode",
+    "BrokerLogin",
     "Bulletin",
+    "Enrolment",
+    "EnrolmentLabel",
     "IdempotentReply",
     "Node",
+    "NodeKey",
     "NodeState",
     "OwedOrder",
     "PersonKey",

@@ -7,6 +7,7 @@ from typing import Any
 
 from controller.services.context import Context, Outgoing
 from controller.wire.common import WireContext, keep_going, log
+from controller.wire.contested import Contested
 from controller.wire.documents import DocumentDesk
 from controller.wire.freshness import Freshness
 from controller.wire.liveness import Liveness
@@ -55,6 +56,7 @@ class Transmitter:
         self.reconciliation = Reconciliation(wire, self.registry, self.documents, self.orders, context)
         self.liveness = Liveness(wire, health_interval_s)
         self.record = RecordWatch(wire, context)
+        self.contested = Contested()
         self._freshness = Freshness()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -191,6 +193,10 @@ class Transmitter:
             self.record.heard(one.node.id, report.record)
         elif isinstance(report, Presence):
             self.liveness.hinted(one.node.id, report)
+            if not one.retained and self.contested.heard(one.node.id, report, one.at):
+                log.warning("%s comes again and again: two under its name, or a bad link", one.node.id)
+                self.wire.counters.contested += 1
+                self.wire.events.publish("node", one.node.id, contested=True)
 
     def _heard_again(self, one: Believed) -> None:
         """An old health: played back, or of a wiped box without the time. Such a box is helped all the same."""

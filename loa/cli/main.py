@@ -25,6 +25,7 @@ class Verb:
 VERBS: dict[str, Verb] = {
     "serve": Verb("loa.cli.serve", "Run the centre: broker, controller, API and first page.", "controller"),
     "node": Verb("loa.cli.node", "Run a loudspeaker box."),
+    "broker-config": Verb("loa.cli.broker_config", "Write mosquitto's configuration for production.", "controller"),
     "station": Verb("loa.cli.station", "Run a commune's station: a serial bus with wired nodes.", "station"),
     "keys": Verb("loa.cli.keys", "Make roots, appointments, mandates and node keys."),
     "wire": Verb("loa.cli.wire", "Read what is on the wire."),

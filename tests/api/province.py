@@ -77,6 +77,12 @@ class Province:
             who = await join(self.office.centre, f"one-{role}".replace("_", "-"), (role, area), with_code=True)
             self.visitors[role] = Visitor(role, who, self.office.as_(who.token))
 
+    def of(self, role: str) -> Visitor:
+        return self.visitors[Role(role)]
+
+    def visitors_client(self, role: str) -> httpx.AsyncClient:
+        return self.of(role).client
+
     async def fresh(self, visitor: Visitor) -> SignedIn:
         """Somebody else of the same role, for what ends or changes a session."""
         area = PROVINCE if visitor.role in PROVINCE_ONLY else OWN

@@ -147,5 +147,7 @@ async def test_an_account_of_ones_own(office: Office) -> None:
     assert (made["one_time_password"], made["roles"], made["needs_code"]) == (None, [], False)
     await office.refused(409, "account_exists", "POST", "/api/v1/accounts", json=body)
     assert "lan" in [item["name"] for item in (await office.ok("GET", "/api/v1/accounts"))["items"]]
-    reply = await office.stranger.post("/api/v1/session", json={"account": "lan", "password": body["password"]})
-    assert reply.json()["account"] == "lan"
+    there = httpx.AsyncClient(transport=httpx.ASGITransport(office.app), base_url="http://loa.test")
+    reply = await there.post("/api/v1/session", json={"account": "lan", "password": body["password"]})
+    assert (reply.json()["account"], reply.json()["may"]) == ("lan", {})
+    problem(await there.get("/api/v1/nodes"), 403, "not_permitted")

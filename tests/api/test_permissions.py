@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from api.needs import need_of
+from controller.peoplekeys import Cost
 from controller.permissions import Open, Role
+from tests.api import requests_keys  # noqa: F401 - it adds its requests to ASKED
 from tests.api.office import Office, office_at
 from tests.api.province import PLACES, Province
 from tests.api.requests import ASKED
@@ -43,7 +45,8 @@ async def test_each_route_and_role_has_an_expectation(office: Office) -> None:
 
 
 @pytest.mark.slow
-async def test_each_route_for_each_role_in_each_place(tmp_path: Path) -> None:
+async def test_each_route_for_each_role_in_each_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.peoplekeys.COST", Cost(8, 1, 1))
     wrong: list[str] = []
     async with office_at(tmp_path, database="sqlite://") as office:
         province = Province(office)
@@ -51,6 +54,7 @@ async def test_each_route_for_each_role_in_each_place(tmp_path: Path) -> None:
         for name, row in EXPECTED.items():
             for role, visitor in province.visitors.items():
                 await freshen(office.centre, visitor.who.token)
+                await freshen(office.centre, office.token)
                 got = [await ASKED[name](province, visitor, place) for place in PLACES]
                 wanted = row[role]
                 wrong += [

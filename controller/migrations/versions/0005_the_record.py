@@ -1,7 +1,7 @@
 """The record: deeds become a chain, which nothing in the database may change
 
 Revision: 0005
-Revises: 0003
+Revises: 0004
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from controller.chain import NO_HASH, Entry, entry_hash
 from loa.units import InstantMs
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
