@@ -6,10 +6,12 @@ from enum import StrEnum
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from sqlmodel import Session, col, select
 
+from controller.permissions import Permission
 from controller.sealing import Sealing
 from controller.services import broker_logins, nodes
 from controller.services.context import Changed, Context, note_deed
 from controller.services.labels import take_label, use_up
+from controller.services.sight import nodes_seen
 from controller.tables import Enrolment, Node
 from devices.protocol.enrolment import (
     Decision,
@@ -197,12 +199,18 @@ def list_enrolments(session: Session, ctx: Context, *, decided: bool = False) ->
         query = query.where(
             Enrolment.state == str(EnrolmentState.PENDING), col(Enrolment.begun_at) > ctx.now - PENDING_MS
         )
-    return tuple(_view(row) for row in session.exec(query.limit(500)))
+    rows = session.exec(query.limit(500)).all()
+    theirs = set(session.exec(select(Node.id).where(nodes_seen(ctx, Permission.NODE_ENROL)))) if decided else set()
+    return tuple(_view(row) for row in rows if row.node is None or row.node in theirs)
 
 
-def enrolment(session: Session, id: str) -> EnrolmentView:  # noqa: A002
-    """One, by its id or its label's. Raises Refused(not_found)."""
-    return _view(_row(session, id))
+def enrolment(session: Session, ctx: Context, id: str) -> EnrolmentView:  # noqa: A002
+    """One, by its id or its label's; of another commune's node there is none. Raises Refused(not_found)."""
+    row = _row(session, id)
+    node = None if row.node is None else session.get(Node, row.node)
+    if node is not None and not ctx.may.may(Permission.NODE_ENROL, node.area):
+        raise Refused("not_found", field="enrolment", value=id[:40])
+    return _view(row)
 
 
 def _row(session: Session, text: str) -> Enrolment:

@@ -104,7 +104,9 @@ async def test_a_power_cut_at_every_write_costs_nothing(office: Office, tmp_path
                 continue
             if done is not None:
                 break
-            if office.world.run(lambda s, la=label: enrolments.enrolment(s, la.name)).state == "pending":  # type: ignore[misc]
+            name_there, ctx = label.name, office.world.ctx
+            held = office.world.run(lambda s, la=name_there, c=ctx: enrolments.enrolment(s, c, la))  # type: ignore[misc]
+            if held.state == "pending":
                 assert office.confirm(label, _named(box.code, name))[0] is Verdict.CONFIRMED
         assert done == Done(label.name, name)
         view = office.world.run(lambda session, n=name: nodes.node(session, office.world.ctx, n))  # type: ignore[misc]
