@@ -90,7 +90,7 @@ def once(config: CentreConfig, to: Path, recipients: list[str]) -> Made:
 
     return make_backup(
         data=config.data, database_url=config.database_url, province=config.province, to=to, recipients=recipients,
-        now_ms=SystemClock().now_ms(), entropy=system_entropy, progress=progress,
+        now_ms=SystemClock().now_ms(), entropy=system_entropy, broker_files=config.broker_files, progress=progress,
     )  # fmt: skip
 
 

@@ -113,6 +113,19 @@ def test_what_was_backed_up_is_restored(home: Home, tmp_path: Path) -> None:
     assert (tmp_path / "new" / "keys" / "controller.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_what_the_broker_was_given_goes_along(home: Home, tmp_path: Path) -> None:
+    for folder in (tmp_path / "etc", home.data / "mosquitto"):
+        folder.mkdir()
+        (folder / "ca.key").write_text("without it no box would know the broker again")
+        made = make_backup(
+            data=home.data, database_url=home.url, province="quang-ninh", to=tmp_path / f"{folder.name}.age",
+            recipients=[home.public], now_ms=NOW, entropy=CountedEntropy(), broker_files=folder,
+        )  # fmt: skip
+        names = [one.name for one in look_into(made.path, home.key).files]
+        assert ("broker-files/ca.key" in names) is (folder.name == "etc")
+        assert ("mosquitto/ca.key" in names) is (folder.name == "mosquitto")
+
+
 def test_the_roots_private_keys_are_in_no_backup(home: Home, tmp_path: Path) -> None:
     made = home.back_up(tmp_path / "loa.age")
     with opened(made.path, read_key(home.key)) as plain:
