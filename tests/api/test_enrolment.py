@@ -125,6 +125,7 @@ def _question(**changes: object) -> dict[str, object]:
 
 
 async def test_a_stranger_may_ask_these_two_things_and_learns_nothing(office: Office) -> None:
+    office.stranger.cookies.clear()  # other tests sign in with it
     begun = await office.stranger.post("/api/v1/enrolments", json=_hello())
     problem(begun, 403, "enrolment_forged")
     problem(
