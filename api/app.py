@@ -30,6 +30,7 @@ from api.routes import (
     page,
     people_keys,
     programmes,
+    record,
     session,
 )
 from controller import accounts
@@ -58,6 +59,7 @@ TAGS = [
     {"name": "programmes", "description": "Recurring slots and the timetable they make"},
     {"name": "broadcasts", "description": "Airings, recall, coverage, receipts"},
     {"name": "keys", "description": "Who may release what: roots, appointments, people's keys"},
+    {"name": "record", "description": "Who did what, and where it was heard"},
     {"name": "live", "description": "Events as they happen"},
     {"name": "running", "description": "For those who run the server"},
 ]
@@ -111,6 +113,7 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None, tls_pin: by
         broadcasts,
         people_keys,
         keys,
+        record,
         events,
         health,
         page,

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import internal_problem, problem_response
 from controller.accounts import Caller, csrf_token
+from controller.services.context import ORIGIN
 from loa.errors import LoaError, Refused
 
 COOKIE = "loa_session"
@@ -113,6 +114,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        ORIGIN.set(str((scope.get("client") or ("?", 0))[0]))
         headers = Headers(scope=scope)
         answer = _Answer(send)
         try:

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from sqlmodel import Session
 
-from controller import keyfiles
+from controller import keyfiles, restored
 from controller.broker import Broker, choose_broker
 from controller.broker_files import broker_tls
 from controller.config import CentreConfig
@@ -27,13 +27,14 @@ from controller.events import Events
 from controller.keyfiles import CentreKeys
 from controller.keywatch import KeyWarning, key_warnings
 from controller.media import MediaStore
-from controller.services import areas, due, settings, trust
-from controller.services.context import Changed, Context, Outgoing
+from controller.services import areas, due, record, settings, trust
+from controller.services.context import ORIGIN, Changed, Context, Outgoing
 from controller.store import Database
 from controller.wire.common import Waker, WireContext, keep_going
 from controller.wire.transmitter import Transmitter
 from devices.links.mqtt import MqttLink
 from devices.links.port import Link
+from devices.protocol.topics import AreaChannel
 from loa.clock import Clock, SystemClock
 from loa.entropy import Entropy, system_entropy
 from loa.errors import Refused
@@ -65,6 +66,8 @@ class Centre(CentreDesk):
         self._due_waker = Waker()
         self._due_clock: DueClock | None = None
         self._done_at = clock.now_ms()
+        self._looked_at = InstantMs(clock.now_ms() - 2 * record.DAY_MS)
+        """Receipts that came in by then were compared with the record."""
 
     db: Database
     media: MediaStore
@@ -181,22 +184,21 @@ class Centre(CentreDesk):
 
         def work(session: Session) -> None:
             areas.ensure_province(session, ctx, self.config.province_name)
+            restored.tell(session, ctx, self.config.data)
             self._renew_trust(session, ctx)
             settings.ensure_settings(session, ctx, health_interval_s=self.config.health_interval_s)
 
         await self.db.unit_of_work(work)
+        restored.told(self.config.data)
 
     def _renew_trust(self, session: Session, ctx: Context) -> Outgoing:
-        renewed = trust.renew_trust(
+        return trust.renew_trust(
             session,
             ctx,
             appointments=self.keys.appointments,
             revocations=self.keys.revocations,
             root_sets=self.keys.root_sets,
         )
-        if renewed:
-            self._warn_of_keys()
-        return renewed
 
     def _warn_of_keys(self) -> None:
         """At each start, and daily with the mandates, until somebody acts. A simulated world warns nobody."""
@@ -215,6 +217,7 @@ class Centre(CentreDesk):
             province=self.province,
             account=account,
             media=self.media,
+            origin=ORIGIN.get(),
         )
 
     async def reading(self, work: Callable[[Session], T]) -> T:
@@ -282,11 +285,35 @@ class Centre(CentreDesk):
         done = await self.db.unit_of_work(work)
         self._done_at = now
         await self.transmitter.send(done.outgoing)
+        if any(one.channel is AreaChannel.TRUST for one in done.outgoing.documents):
+            self._warn_of_keys()
         for broadcast in done.value.started:
             self.events.publish("air", broadcast, on=True)
         for broadcast in done.value.ended:
             self.events.publish("broadcast", broadcast, status="ended")
-        await self._until_due(done.value.next_at)
+        head_at = await self._keep_record(ctx)
+        await self._until_due(min((one for one in (done.value.next_at, head_at) if one is not None), default=None))
+
+    async def _keep_record(self, ctx: Context) -> InstantMs | None:
+        """Where broadcasts were heard, and the head for the nodes; when it is due again. Apart from what is urgent."""
+        since, now = self._looked_at, ctx.now
+
+        def look(session: Session) -> tuple[tuple[record.Told, ...], InstantMs | None]:
+            due_at = record.head_due(session, ctx)
+            daily = due_at is not None and due_at <= now
+            return record.untold(session, now, since, daily=daily), due_at
+
+        told, due_at = await self.db.reading(look)
+        if told or (due_at is not None and due_at <= now):
+
+            def write(session: Session) -> tuple[Outgoing, InstantMs | None]:
+                record.write_told(session, ctx, told)
+                return record.issue_head(session, ctx), record.head_due(session, ctx)
+
+            outgoing, due_at = await self.db.unit_of_work(write)
+            await self.transmitter.send(outgoing)
+        self._looked_at = now
+        return due_at
 
     async def _until_due(self, next_at: InstantMs | None) -> None:
         """Until then; earlier where plans changed, the roots signed something, or the wall clock jumped."""

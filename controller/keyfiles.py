@@ -14,6 +14,7 @@ Imports nothing beyond the wire, so that `loa keys` runs without the controller'
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from controller.keydisk import (
@@ -35,7 +36,9 @@ from controller.rootwork import CONTROLLER_POWERS, DAY_MS, MOST_ROOTS, appoint, 
 from devices.protocol.envelope import open_sealed
 from devices.protocol.identity import NodeIdentity
 from devices.protocol.keys import SigningKey
+from devices.protocol.refusal import WireRefusal
 from devices.protocol.renewal import trust_document
+from devices.protocol.roots import check_roots
 from devices.protocol.trust import Appointment, Revocation, Root, RootSet
 from loa.entropy import Entropy
 from loa.errors import OperatorNeeded, Refused
@@ -61,6 +64,8 @@ class CentreKeys:
     appointments: tuple[bytes, ...]
     revocations: tuple[bytes, ...]
     root_sets: tuple[bytes, ...]
+    left_out: tuple[str, ...] = ()
+    """Files that too few of these roots signed: in the trust document they would have nodes refuse all of it."""
     roots_here: tuple[KeyFile, ...] = ()
     """Private keys of roots that lie in the folder, which they should not."""
 
@@ -168,13 +173,16 @@ def create_roots(
 
 def load_centre(directory: Path) -> CentreKeys:
     """Load a centre's keys. Raises Refused(key_missing), Refused(bad_key_file)."""
+    roots = read_roots(directory / "roots.json")
+    appointments, revocations = _all_of(directory / "appointments"), _all_of(directory / "revocations")
     return CentreKeys(
         directory=directory,
-        roots=read_roots(directory / "roots.json"),
+        roots=roots,
         controller=read_key(directory / "controller.json"),
-        appointments=_all_of(directory / "appointments"),
-        revocations=_all_of(directory / "revocations"),
-        root_sets=_all_of(directory / "root-sets"),
+        appointments=tuple(data for data in appointments.values() if _counts(data, roots)),
+        revocations=tuple(data for data in revocations.values() if _counts(data, roots)),
+        root_sets=tuple(_all_of(directory / "root-sets").values()),
+        left_out=tuple(path.stem for path, data in (appointments | revocations).items() if not _counts(data, roots)),
         roots_here=tuple(look_at_key(path) for path in sorted((directory / "roots").glob("*.json"))),
     )
 
@@ -207,8 +215,18 @@ def read_revocations(sealed_ones: Iterable[bytes]) -> tuple[Revocation, ...]:
     return tuple(message for message in messages if isinstance(message, Revocation))
 
 
-def _all_of(folder: Path) -> tuple[bytes, ...]:
-    return tuple(path.read_bytes() for path in sorted(folder.glob("*.cose")))
+def _all_of(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.glob("*.cose"))}
+
+
+@lru_cache(maxsize=4096)
+def _counts(payload: bytes, roots: RootSet) -> bool:
+    """Whether enough of these roots signed it."""
+    try:
+        check_roots(open_sealed(payload, max_bytes=8192).signatures, roots)
+    except WireRefusal:
+        return False
+    return True
 
 
 def _named(directory: Path, passphrases: Mapping[str, str] | None) -> dict[Path, str]:

@@ -32,7 +32,8 @@ from controller.signing import (
 from devices.protocol.envelope import encode, open_sealed
 from devices.protocol.keys import SigningKey, key_id
 from devices.protocol.refusal import WireRefusal
-from devices.protocol.trust import Appointment, Power, Revocation, Root, RootSet
+from devices.protocol.renewal import KEPT_AFTER_MS
+from devices.protocol.trust import LONGEST_APPOINTMENT_MS, Appointment, Power, Revocation, Root, RootSet
 from loa.entropy import Entropy
 from loa.errors import OperatorNeeded, Refused
 from loa.names import AreaPath
@@ -41,7 +42,7 @@ from loa.units import InstantMs
 
 M = TypeVar("M", Appointment, Revocation)
 DAY_MS = 86_400_000
-MOST_ROOTS = 9
+MOST_ROOTS, MOST_APPOINTMENTS, MOST_REVOCATIONS = 9, 512, 256
 CONTROLLER_POWERS = Power.ORDER | Power.DOCUMENTS | Power.PLACEMENT | Power.SERVICE | Power.RENEW
 _FOLDERS: dict[type[RootWork], str] = {Appointment: "appointments", Revocation: "revocations", RootSet: "root-sets"}
 
@@ -208,12 +209,13 @@ def install(
 
     first_roots: those that new nodes will pin, at a centre that has none yet. Whatever breaks in the middle, what is
     there is usable, and the next try completes it. Raises OperatorNeeded(signatures_missing), Refused: key_missing (no
-    roots here yet), roots_differ, request_outdated, key_of_other_kind, other_request, bad_signing_request.
+    roots here yet), roots_differ, request_outdated, key_of_other_kind, too_many, other_request, bad_signing_request.
     """
     request = merge_requests(requests)
     held = _roots_to_check_by(directory, first_roots)
     signed = complete(request, held)
     _check_kind(directory, [message for message, _ in signed if isinstance(message, Appointment)])
+    _check_room(directory, request)
     new = request.new_roots
     if new is not None:
         if new == held:  # written last, so all else is there
@@ -231,12 +233,16 @@ def install(
 
 
 def messages_in(directory: Path, of: type[M]) -> tuple[M, ...]:
-    """What the roots signed of this sort, unchecked. Raises WireRefusal."""
-    return tuple(
-        message
-        for path in sorted((directory / _FOLDERS[of]).glob("*.cose"))
-        if isinstance(message := open_sealed(path.read_bytes()).message, of)
-    )
+    """What the roots signed of this sort, unchecked. Raises Refused(bad_key_file)."""
+    found: list[M] = []
+    for path in sorted((directory / _FOLDERS[of]).glob("*.cose")):
+        try:
+            message = open_sealed(path.read_bytes()).message
+        except WireRefusal as error:
+            raise Refused("bad_key_file", field=str(path), limit="COSE", detail=error.detail) from error
+        if isinstance(message, of):
+            found.append(message)
+    return tuple(found)
 
 
 def _all_signed(directory: Path) -> tuple[RootWork, ...]:
@@ -306,6 +312,24 @@ def _check_kind(directory: Path, wished: Iterable[Appointment]) -> None:
         for other in held:
             if (other.public_key, other.kind) == (one.public_key, _other(one.kind)):
                 raise Refused("key_of_other_kind", field="kind", value=other.holder, limit=other.kind.name.lower())
+
+
+def _check_room(directory: Path, request: SigningRequest) -> None:
+    """A trust document has room for so many, and nodes refuse one that has more. Raises Refused(too_many)."""
+    for field, of, most in (
+        ("appointments", Appointment, MOST_APPOINTMENTS),
+        ("revocations", Revocation, MOST_REVOCATIONS),
+    ):
+        there = {*_all_signed(directory), *(item.message for item in request.items)}
+        listed = [
+            one
+            for one in there
+            if isinstance(one, of)
+            and not (isinstance(one, Appointment) and one.until <= request.made_at - KEPT_AFTER_MS)
+            and not (isinstance(one, Revocation) and one.at <= request.made_at - 2 * LONGEST_APPOINTMENT_MS)
+        ]
+        if len(listed) > most:
+            raise Refused("too_many", field=field, limit=most)
 
 
 def _other(kind: Kind) -> Kind:

@@ -38,7 +38,7 @@ class AppointmentShown(Shown):
 
 
 class KeyWarningShown(Shown):
-    code: str = Field(description="roots_plain, roots_here, appointment_ends or appointment_ended")
+    code: str = Field(description="left_out, roots_plain, roots_here, appointment_ends or appointment_ended")
     title: str
     remedy: str
     until: datetime | None

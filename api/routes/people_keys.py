@@ -15,7 +15,7 @@ from api.shapes import AreaText, Asked, Page, Shown, moment, moment_or_none, who
 from controller import accounts, passphrases, signing
 from controller.desk import KeyWish
 from controller.keyfiles import read_appointments
-from controller.permissions import Permission
+from controller.permissions import Open, Permission
 from controller.services import people_keys
 from controller.services.people_keys import PersonKeyView
 from devices.protocol.keys import key_id
@@ -114,6 +114,14 @@ async def list_people_keys(
 ) -> Page[KeyShown]:
     """Public halves of everybody's keys."""
     views = await desk.read(lambda session, _: people_keys.list_person_keys(session, account=account))
+    return Page(items=[key_shown(view, desk) for view in views])
+
+
+@router.get("/mine", operation_id="list_own_keys", responses=documented())
+@needs(Open.SIGNED_IN)
+async def list_own_keys(desk: DeskHere) -> Page[KeyShown]:
+    """Your own keys, retired ones too."""
+    views = await desk.read(lambda session, ctx: people_keys.list_person_keys(session, account=ctx.account))
     return Page(items=[key_shown(view, desk) for view in views])
 
 

@@ -14,7 +14,9 @@ from api.problems import documented
 from api.shapes import Asked, Page, Shown, Text, moment, moment_or_none, whole
 from controller import accounts
 from controller.accounts import IssuedToken
+from controller.peoplekeys import opens
 from controller.permissions import Open, Permission
+from controller.services import people_keys
 from controller.tables import Account
 from loa.errors import Refused
 from loa.units import DurationMs
@@ -152,12 +154,15 @@ async def sign_out(request: Request, response: Response, caller: Asker, centre: 
     "/session/password",
     operation_id="change_password",
     status_code=204,
-    responses=documented("bad_credentials", "csrf", "weak_password"),
+    responses=documented("bad_credentials", "csrf", "weak_password", "passphrase_is_password"),
 )
 @needs(Open.SIGNED_IN)
 async def change_password(asked: NewPassword, request: Request, caller: Asker, centre: CentreHere) -> None:
     """Set a new password. The account's other sessions end; its API tokens stay."""
     await _check_password(request, centre, caller.account, asked.old_password)
+    sealed = await centre.reading(lambda db: people_keys.sealed_seeds_of(db, caller.account))
+    if await centre.aside(lambda: any(opens(one, asked.new_password) for one in sealed)):
+        raise Refused("passphrase_is_password", field="new_password")
     hashed = await accounts.hash_password(asked.new_password)
     await centre.unit_of_work(lambda db: accounts.change_password(db, caller=caller, password_hash=hashed))
 

@@ -71,9 +71,14 @@ def own_key(session: Session, ctx: Context, key: str) -> PersonKeyView:
     return _view(_own(session, ctx, key))
 
 
-def sealed_seed_of(session: Session, ctx: Context, key: str) -> bytes:
-    """What the passphrase opens, of a key of the acting account. Raises Refused(not_found, key_retired)."""
+def sealed_seed_of(session: Session, ctx: Context, key: str, *, kind: Kind | None = None) -> bytes:
+    """What the passphrase opens, of a key of the acting account.
+
+    kind: what it is to approve. Raises Refused(not_found, key_retired, drill_mismatch).
+    """
     row = _own(session, ctx, key)
+    if kind is not None and row.kind != int(kind):
+        raise Refused("drill_mismatch", field="key", reason=f"signs {Kind(row.kind).name.lower()} only")
     if row.retired_at is not None:
         raise Refused("key_retired", field="key", value=key)
     return row.sealed_seed

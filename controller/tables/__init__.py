@@ -11,7 +11,8 @@ from controller.tables.people_keys import PersonKey
 from controller.tables.plans import PlanMark
 from controller.tables.programmes import Programme
 from controller.tables.receipts import ReceiptRow
-from controller.tables.records import Deed, IdempotentReply
+from controller.tables.record import RecordEntry, RecordHeadRow
+from controller.tables.records import IdempotentReply
 
 __all__ = [
     "Account",
@@ -22,7 +23,6 @@ __all__ = [
     "BroadcastNode",
     "BrokerLogin",
     "Bulletin",
-    "Deed",
     "Enrolment",
     "EnrolmentLabel",
     "IdempotentReply",
@@ -34,6 +34,8 @@ __all__ = [
     "PlanMark",
     "Programme",
     "ReceiptRow",
+    "RecordEntry",
+    "RecordHeadRow",
     "Rendition",
     "StateDocument",
     "Station",

@@ -13,6 +13,7 @@ from controller.wire.freshness import Freshness
 from controller.wire.liveness import Liveness
 from controller.wire.orders import OrderDesk
 from controller.wire.reconcile import Reconciliation
+from controller.wire.record_watch import RecordWatch
 from controller.wire.records import keep_group
 from controller.wire.registry import NodeRegistry
 from controller.wire.reports import REPORT_CHANNELS, Arrived, Believed, ReportDesk
@@ -55,6 +56,7 @@ class Transmitter:
         self.reconciliation = Reconciliation(wire, self.registry, self.documents, self.orders, context)
         self.liveness = Liveness(wire, health_interval_s)
         self.contested = Contested()
+        self.record = RecordWatch(wire, context)
         self._freshness = Freshness()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -73,6 +75,7 @@ class Transmitter:
             ("stream ends", self.streams.end_turn),
             ("reconciliation", self.reconciliation.turn),
             ("liveness", self.liveness.turn),
+            ("record", self._record_turn),
         ):
             self._spawn(keep_going(name, self.wire, turn), name)
         await self.wire.link.start(self)
@@ -163,6 +166,9 @@ class Transmitter:
         if await self.registry.find(name) is None:
             self.reports.refuse(name[:40], "untrusted_key")
 
+    async def _record_turn(self) -> None:
+        await self.send(await self.record.turn())
+
     # Reports.
 
     async def _keep(self, believed: list[Believed]) -> None:
@@ -184,6 +190,7 @@ class Transmitter:
             self._freshness.took(report)
             self.reconciliation.heard_health(one.node, report)
             self.liveness.heard(one.node.id, report)
+            self.record.heard(one.node.id, report.record)
         elif isinstance(report, Presence):
             self.liveness.hinted(one.node.id, report)
             if not one.retained and self.contested.heard(one.node.id, report, one.at):

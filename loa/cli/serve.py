@@ -170,7 +170,8 @@ def _say(centre: Centre, url: str, password: str | None) -> None:
     if centre.keys_created:
         lines += [
             f"Keys   {centre.keys_folder.resolve()} (made now)",
-            "       Move keys/roots/*.json to a safe place that is not this machine; the centre does not need them.",
+            "       Its roots lie open in keys/roots, which is for a trial: whoever has them has every loudspeaker.",
+            "       For a real centre make them offline, by the ceremony in docs/keys.md.",
         ]
     if password is not None:
         lines += [
