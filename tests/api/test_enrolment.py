@@ -8,8 +8,9 @@ import pytest
 
 from api.gate import ApiLimits
 from controller.certificates import key_pin, make_authority
+from devices.links.https import Body
 from devices.node.enrolled import Done, EnrolmentFolder
-from devices.node.enrolling import Body, Enrolling
+from devices.node.enrolling import Enrolling
 from devices.protocol.label import read_label, roots_pin
 from loa.entropy import system_entropy
 from loa.errors import Refused

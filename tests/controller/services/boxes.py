@@ -9,8 +9,9 @@ from controller.sealing import Sealing
 from controller.services import enrolments
 from controller.services.enrolments import BrokerForBoxes, Confirmation, EnrolmentView, Verdict
 from controller.services.labels import make_labels
+from devices.links.https import Body
 from devices.node.enrolled import Done, EnrolmentFolder
-from devices.node.enrolling import Body, Enrolling
+from devices.node.enrolling import Enrolling
 from devices.protocol.enrolment import Hello, Question
 from devices.protocol.envelope import encode
 from devices.protocol.label import Label, read_label_name, roots_pin
