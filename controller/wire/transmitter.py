@@ -55,8 +55,8 @@ class Transmitter:
         self.reports = ReportDesk(wire, self.registry, self._keep)
         self.reconciliation = Reconciliation(wire, self.registry, self.documents, self.orders, context)
         self.liveness = Liveness(wire, health_interval_s)
-        self.contested = Contested()
         self.record = RecordWatch(wire, context)
+        self.contested = Contested()
         self._freshness = Freshness()
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -10,7 +10,7 @@ from sqlmodel import select
 from api.gate import ApiLimits
 from controller import keyfiles, rootwork, signing
 from controller.peoplekeys import Cost
-from controller.tables import Deed, PersonKey
+from controller.tables import PersonKey, RecordEntry
 from devices.protocol.cose import read_detached
 from devices.protocol.envelope import encode
 from devices.protocol.keys import key_id
@@ -85,7 +85,9 @@ async def test_no_answer_holds_a_private_half(office: Office) -> None:
 
 
 async def tries(office: Office, key: str) -> int:
-    query = select(Deed).where(Deed.verb == "wrong_passphrase", Deed.object_id == key, Deed.account == "admin")
+    query = select(RecordEntry).where(
+        RecordEntry.verb == "wrong_passphrase", RecordEntry.object_id == key, RecordEntry.account == "admin"
+    )
     return await office.centre.reading(lambda session: len(session.exec(query).all()))
 
 

@@ -20,7 +20,7 @@ from controller.services.emergencies import (
 from controller.services.settings import settings_of
 from controller.services.settings_changes import change_settings, store_siren
 from controller.services.trust import renew_trust
-from controller.tables import Broadcast, Deed, OwedOrder
+from controller.tables import Broadcast, OwedOrder, RecordEntry
 from devices.protocol.approval import approve, read_body
 from devices.protocol.authority import Authority, accept_trust
 from devices.protocol.documents import Siren
@@ -108,7 +108,9 @@ def test_one_of_the_commune_or_two_of_the_province(office: World) -> None:
 
     def rows(session: Session) -> tuple[list[str], list[str], Broadcast | None]:
         owed = session.exec(select(OwedOrder.node).where(OwedOrder.order == wide.value).order_by(col(OwedOrder.node)))
-        deeds = session.exec(select(Deed.detail).where(Deed.verb == "release").order_by(col(Deed.id)))
+        deeds = session.exec(
+            select(RecordEntry.detail).where(RecordEntry.verb == "release").order_by(col(RecordEntry.number))
+        )
         return list(owed), list(deeds), session.get(Broadcast, local.value)
 
     owed, deeds, row = office.run(rows)

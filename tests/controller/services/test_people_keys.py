@@ -14,7 +14,7 @@ from controller.services import emergencies, people_keys, trust
 from controller.services.context import Context, Outgoing
 from controller.services.emergencies import AlertForm
 from controller.services.people_keys import PersonKeyView
-from controller.tables import Account, Deed, PersonKey
+from controller.tables import Account, PersonKey, RecordEntry
 from devices.protocol.keys import SigningKey, key_id
 from devices.protocol.trust import Appointment, Power
 from loa.errors import Refused
@@ -147,7 +147,7 @@ def by_roots(world: World, keys: CentreKeys, view: PersonKeyView, *, sole: bool 
 
 
 def deeds(world: World) -> list[tuple[str, str]]:
-    rows = world.run(lambda session: list(session.exec(select(Deed).order_by(Deed.id))))  # type: ignore[arg-type]
+    rows = world.run(lambda session: list(session.exec(select(RecordEntry).order_by(RecordEntry.number))))  # type: ignore[arg-type]
     return [(row.verb, row.detail) for row in rows if row.verb in ("appoint", "revoke", "replace_roots")]
 
 
