@@ -42,7 +42,7 @@ class Office:
         if path.endswith("/state"):
             question = Question(bytes.fromhex(path.split("/")[-2]), _bytes(body["nonce"]), _bytes(body["fresh"]))
             decision, said, _ = self.world.run(
-                lambda session: enrolments.answer(session, self.sealing, question, given, BROKER)
+                lambda session: enrolments.answer(session, self.world.ctx, self.sealing, question, given, broker=BROKER)
             )
             shown = {"node": decision.node, "area": decision.area, "broker": decision.broker}
             return shown | {"state": str(decision.state), "authority": decision.authority, "mac": _text(said)}
