@@ -38,7 +38,7 @@ class Context:
     origin: str = ""
     """From where: an address, ``local`` for this machine."""
     key_id: bytes = b""
-    """Of the key under which it is done; the controller's own where empty."""
+    """Of the key under which it is done, or of several, 8 bytes each; the controller's own where empty."""
 
     @property
     def now(self) -> InstantMs:

@@ -139,4 +139,5 @@ async def test_an_account_of_ones_own(office: Office) -> None:
     await office.refused(409, "account_exists", "POST", "/api/v1/accounts", json=body)
     assert "lan" in [item["name"] for item in (await office.ok("GET", "/api/v1/accounts"))["items"]]
     reply = await office.stranger.post("/api/v1/session", json={"account": "lan", "password": body["password"]})
+    office.stranger.cookies.clear()  # a stranger again
     assert reply.json()["account"] == "lan"
