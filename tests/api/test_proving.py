@@ -50,7 +50,6 @@ async def test_a_stolen_password_opens_nothing(office: Office) -> None:
     code = _code(office, who.secret)
     assert (await _sign_in(office, who.name, code)).status_code == 200, "with the right code it does"
     problem(await _sign_in(office, who.name, code), 401, "code_used")
-    problem(await _sign_in(office, who.name, _code(office, who.secret, -1)), 401, "code_used")
     assert (await _sign_in(office, who.name, _code(office, who.secret, 1))).status_code == 200
 
 
