@@ -15,6 +15,7 @@ from loa.units import InstantMs
 FORM = "loa-record-1"
 NO_HASH = bytes(32)
 DETAIL_CHARACTERS = 500
+MOST_KEYS = 16
 FORKING = frozenset({"restore", "fork"})
 """Verbs of entries from which on the record is another branch."""
 
@@ -44,7 +45,7 @@ class Entry:
     number: int = wire(1, uint())
     at: InstantMs = wire(2, common.instant())
     account: str = wire(3, text(64))
-    """A person's account, ``loa`` for the controller itself, ``roots`` for the roots' signers."""
+    """A person's account, ``loa`` for the controller itself, ``roots`` for who holds the roots."""
     verb: str = wire(4, text(64))
     object_kind: str = wire(5, text(64))
     object_id: str = wire(6, text(200))
@@ -52,8 +53,8 @@ class Entry:
     detail: str = wire(8, text(DETAIL_CHARACTERS), default="")
     origin: str = wire(9, text(100), default="")
     """From where: an address, ``local`` for the machine itself."""
-    key: bytes = wire(10, blob(0, 8), default=b"")
-    """Id of the key under which it went out."""
+    key: bytes = wire(10, blob(0, 8 * MOST_KEYS), default=b"")
+    """Ids of the keys under which it went out, 8 bytes each: the controller's, the approvers', the roots'."""
     forks: int = wire(11, uint(32), default=0)
     """How often the record had gone on from a restored backup, this entry counted."""
     heard: Heard | None = wire(12, nested(Heard), default=None)

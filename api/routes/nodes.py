@@ -175,6 +175,7 @@ async def enrol_node(asked: NewNode, desk: DeskHere) -> Enrolled:
         station=asked.station,
         bus_address=asked.bus_address,
     )
+    await desk.centre.enrolment.refresh_broker()  # a wired node's station may speak for it from now on
     return await _enrolled(desk, enrolled)
 
 

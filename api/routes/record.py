@@ -42,9 +42,9 @@ class MarkShown(Shown):
 class EntryShown(Shown):
     number: int
     at: datetime
-    account: str = Field(description="A person; `loa` is the controller itself")
+    account: str = Field(description="A person; `loa` is the controller itself, `roots` who holds the roots")
     origin: str = Field(description="An address; `local` is the server itself")
-    key: str = Field(description="Id of the key under which it went out, hex")
+    key: str = Field(description="Ids of the keys under which it went out, 16 hex digits each")
     verb: str
     object_kind: str
     object_id: str

@@ -14,6 +14,7 @@ from loa.errors import Refused
 FORM = "loa-backup-1"
 FIRST, LAST = "backup.json", "index.json"
 DATABASE = "loa.db"
+BROKER_FILES = "broker-files"
 _PIECE = 1 << 18
 _BLOCK = 512
 _LEFT_OUT = re.compile(
@@ -52,6 +53,16 @@ def files_of(data: Path) -> list[Path]:
         if path.is_file() and not path.is_symlink() and not _LEFT_OUT.match(name):
             found.append(path)
     return found
+
+
+def members_of(data: Path, broker_files: Path | None = None) -> list[tuple[str, Path]]:
+    """By the name that they have in a backup: a data folder's files, and the broker's where they lie elsewhere."""
+    found = [(path.relative_to(data).as_posix(), path) for path in files_of(data)]
+    if broker_files is None or not broker_files.is_dir() or broker_files.resolve().is_relative_to(data.resolve()):
+        return found
+    return found + [
+        (f"{BROKER_FILES}/{path.relative_to(broker_files).as_posix()}", path) for path in files_of(broker_files)
+    ]
 
 
 def packed(heading: Heading, members: Iterator[tuple[str, Path]]) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlmodel import Session
 
-from controller.backup.archive import DATABASE, Heading, Unpacked, files_of, packed, unpacked
+from controller.backup.archive import DATABASE, Heading, Unpacked, members_of, packed, unpacked
 from controller.backup.sealing import NO_ROOM, opened, read_key, seal_to
 from controller.backup.snapshot import (
     is_sqlite,
@@ -57,11 +57,13 @@ def make_backup(
     recipients: list[str],
     now_ms: InstantMs,
     entropy: Entropy,
+    broker_files: Path | None = None,
     progress: Progress = _quiet,
 ) -> Made:
     """Write one encrypted file; under its name only once it is whole and on the disk.
 
-    The tables are copied as they are at one moment, then everything that they can refer to. Raises Refused
+    The tables are copied as they are at one moment, then everything that they can refer to. broker_files: what
+    `loa broker-config` wrote; it goes along where it lies outside the data folder. Raises Refused
     (no_centre_here, recipient_missing, already_exists, already_running), Fault(storage_full), OperatorNeeded.
     """
     if not recipients:
@@ -77,7 +79,7 @@ def make_backup(
             heading = Heading(
                 id=entropy(16).hex(), made_at=now_ms, province=province, revision=revision, record=_record_in(snapshot)
             )
-            members = [(DATABASE, snapshot), *((p.relative_to(data).as_posix(), p) for p in files_of(data))]
+            members = [(DATABASE, snapshot), *members_of(data, broker_files)]
             _write(to, packed(heading, _told(members, progress)), recipients)
         finally:
             for left_over in data.glob(f"{snapshot.name}*"):

@@ -40,7 +40,7 @@ class Context:
     origin: str = ""
     """From where: an address, ``local`` for this machine."""
     key_id: bytes = b""
-    """Of the key under which it is done; the controller's own where empty."""
+    """Of the key under which it is done, or of several, 8 bytes each; the controller's own where empty."""
     authority: Authority | None = None
     """What the person may do; None for the controller itself and for scripts at its own machine: everything."""
 

@@ -167,7 +167,7 @@ def release_alert(
         repeats=body.repeats, gap_ms=body.gap_ms, siren=body.siren, replaces=body.references, alert_body=data,
         approvals=tuple(approvals),
     )  # fmt: skip
-    note_deed(session, ctx, "release", "broadcast", row.id, detail=_by_whom(grants))
+    note_deed(session, _under(ctx, grants), "release", "broadcast", row.id, detail=_by_whom(grants))
     return Changed(row.id, give_order(session, ctx, order, targets))
 
 
@@ -188,7 +188,7 @@ def cancel_alerts(
     for row in rows:
         if row.status == "issued":
             mark_recalled(session, ctx, row)
-        note_deed(session, ctx, "cancel", "broadcast", row.id, detail=_by_whom(grants))
+        note_deed(session, _under(ctx, grants), "cancel", "broadcast", row.id, detail=_by_whom(grants))
         order = Order(
             id=new_id(ctx.entropy), action=OrderAction.STOP, nodes=(NodeId("any"),), precedence=Precedence.EMERGENCY,
             kind=body.kind, issued_at=ctx.now, start_at=InstantMs(max(ctx.now, body.not_before)),
@@ -329,6 +329,11 @@ def _row(
     session.flush()
     expect_nodes(session, row.id, targets)
     return row
+
+
+def _under(ctx: Context, grants: Sequence[Grant]) -> Context:
+    """For the record: what is released went out under the approvers' keys."""
+    return replace(ctx, key_id=b"".join(grant.key_id for grant in grants))
 
 
 def _by_whom(grants: Sequence[Grant]) -> str:

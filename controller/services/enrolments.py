@@ -116,7 +116,7 @@ def begin(
 
 
 def answer(
-    session: Session, sealing: Sealing, question: Question, given: bytes, broker: BrokerForBoxes
+    session: Session, ctx: Context, sealing: Sealing, question: Question, given: bytes, *, broker: BrokerForBoxes
 ) -> tuple[Decision, bytes, bool]:
     """How an enrolment stands, with its MAC; and whether the box told its nonce for the first time (to be committed).
 
@@ -134,11 +134,13 @@ def answer(
         row.nonce = question.nonce
         session.add(row)
         session.flush()
-    decision = _decision(session, row, broker)
+    decision = _decision(session, row, broker, ctx.now)
     return decision, mac(key, question.said(), decision.said()), first
 
 
-def _decision(session: Session, row: Enrolment, broker: BrokerForBoxes) -> Decision:
+def _decision(session: Session, row: Enrolment, broker: BrokerForBoxes, now: InstantMs) -> Decision:
+    if row.state == EnrolmentState.PENDING and row.begun_at <= now - PENDING_MS:
+        return Decision(EnrolmentState.REJECTED)
     if row.state != EnrolmentState.CONFIRMED or row.node is None:
         return Decision(EnrolmentState(row.state))
     node = session.get_one(Node, row.node)

@@ -28,7 +28,7 @@ HEARD_WITHIN_MS = 3 * DAY_MS
 SETTLE_MS = 5 * 60_000
 """So long receipts of a broadcast that nobody knows are gathered before it is told."""
 MOST_AT_ONCE = 100
-QUIET_MS, PATIENCE_MS = 60_000, 600_000
+QUIET_MS, PATIENCE_MS = 30_000, 600_000
 """A head is signed once nothing was recorded for the one, at the latest after the other."""
 _OVER = ("ended", "recalled")
 _SOUND = tuple(

@@ -57,7 +57,7 @@ def backup(  # noqa: PLR0917 - options, all of them given by name
         return
     pause_s = seconds_of(every)
     to.mkdir(parents=True, exist_ok=True)
-    _go_on(config, to, recipients, pause_s, keep)
+    go_on(config, to, recipients, pause_s=pause_s, keep=keep)
 
 
 def recipients_of(config: CentreConfig, given: list[str]) -> list[str]:
@@ -90,7 +90,7 @@ def once(config: CentreConfig, to: Path, recipients: list[str]) -> Made:
 
     return make_backup(
         data=config.data, database_url=config.database_url, province=config.province, to=to, recipients=recipients,
-        now_ms=SystemClock().now_ms(), entropy=system_entropy, progress=progress,
+        now_ms=SystemClock().now_ms(), entropy=system_entropy, broker_files=config.broker_files, progress=progress,
     )  # fmt: skip
 
 
@@ -109,13 +109,15 @@ def pruned(folder: Path, province: str, keep: int) -> list[Path]:
     return gone
 
 
-def _go_on(config: CentreConfig, folder: Path, recipients: list[str], pause_s: int, keep: int) -> None:
+def go_on(
+    config: CentreConfig, folder: Path, recipients: list[str], *, pause_s: int, keep: int, clock: Clock | None = None
+) -> None:
     """A backup that fails is told and tried again sooner; the older ones stay until a new one is whole."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     while True:
         wait_s = float(pause_s)
         try:
-            told(once(config, folder / name_now(config), recipients))
+            told(once(config, folder / name_now(config, clock), recipients))
             pruned(folder, config.province, keep)
         except LoaError as error:
             explained = explain(error, "en")

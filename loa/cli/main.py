@@ -27,7 +27,7 @@ VERBS: dict[str, Verb] = {
     "node": Verb("loa.cli.node", "Run a loudspeaker box."),
     "broker-config": Verb("loa.cli.broker_config", "Write mosquitto's configuration for production.", "controller"),
     "station": Verb("loa.cli.station", "Run a commune's station: a serial bus with wired nodes.", "station"),
-    "keys": Verb("loa.cli.keys", "Make roots, appointments, mandates and node keys."),
+    "keys": Verb("loa.cli.keys", "Keys: roots, what they sign, people's and nodes' keys."),
     "wire": Verb("loa.cli.wire", "Read what is on the wire."),
     "audio": Verb("loa.cli.audio", "Try a recording: check, level, encode, compare.", "controller"),
     "login": Verb("loa.cli.login", "Sign in at a server, for the verbs below.", "controller"),

@@ -158,18 +158,24 @@ def test_refusals_say_what_to_do_and_have_their_exit_codes(shell: Shell) -> None
     assert "[server_unreachable]" in shell.loa("nodes", expect=3)
 
 
+def test_the_record_is_listed_exported_and_proved(shell: Shell) -> None:
+    shell.loa("area", "add", "quang-ninh/van-don", "Vân Đồn")
+    (newest,) = shell.json("audit", "list", "--most", "1")
+    assert (newest["verb"], newest["object_id"], newest["account"]) == ("add", "quang-ninh/van-don", "admin")
+    assert "quang-ninh/van-don" in shell.loa("audit", "list", "--verb", "add")
+    assert "No node has told of a head yet." in shell.loa("audit", "heads")
+    shell.loa("audit", "export", "--out", "record.jsonl")
+    assert "[already_exists]" in shell.loa("audit", "export", "--out", "record.jsonl", expect=1)
+    head = f"{newest['number']}:{newest['hash']}"
+    assert "The record is whole." in shell.loa("audit", "verify", "record.jsonl", "--head", head)
+    said = shell.loa("audit", "verify", "record.jsonl", "--head", f"{newest['number']}:{'ab' * 16}", expect=1)
+    assert f"WRONG record_rechained at entry {newest['number']}" in said
+    assert "[bad_head]" in shell.loa("audit", "verify", "record.jsonl", "--head", "x", expect=1)
+    assert "[file_missing]" in shell.loa("audit", "verify", "nothing.jsonl", expect=1)
+
+
 def test_every_verb_has_help_with_examples(shell: Shell) -> None:
-    for verb in (
-        "login",
-        "accounts",
-        "area",
-        "nodes",
-        "bulletin",
-        "programme",
-        "timetable",
-        "say",
-        "broadcast",
-        "coverage",
-    ):
+    verbs = ("login", "accounts", "area", "nodes", "bulletin", "programme", "timetable", "say", "broadcast", "coverage")
+    for verb in (*verbs, "audit", "backup", "restore", "backup-key"):
         said = shell.loa(verb, "--help")
         assert f"loa {verb}" in said.split("Options")[0]

@@ -1,11 +1,13 @@
 """Backups: whole or not there, read by the offline key alone, restored into an empty folder or not at all."""
 
+import asyncio
 import contextlib
 import errno
 import io
 import os
 import resource
 import sqlite3
+import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from controller import keyfiles
 from controller.backup import archive, making
 from controller.backup.making import Made, look_into, make_backup, restore
 from controller.backup.sealing import new_key, opened, read_key, seal_to
+from controller.config import load_config
 from controller.restored import MARK
 from controller.services.chain import newest
 from controller.store import Database
@@ -29,7 +32,8 @@ from loa.cli.backup_key import app as key_app
 from loa.errors import Fault, Refused
 from loa.names import AreaPath
 from loa.units import InstantMs
-from tests.controller.services.conftest import CountedEntropy, World, build
+from tests.controller.services.conftest import CountedEntropy, HandClock, World, build
+from tests.controller.wire.waiting import eventually
 from tests.postgres import Postgres
 
 NOW = InstantMs(1_790_000_000_000)
@@ -107,6 +111,19 @@ def test_what_was_backed_up_is_restored(home: Home, tmp_path: Path) -> None:
     assert "totp.key" in restored
     assert sum(name.startswith("media/") for name in restored) == 1
     assert (tmp_path / "new" / "keys" / "controller.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_the_broker_was_given_goes_along(home: Home, tmp_path: Path) -> None:
+    for folder in (tmp_path / "etc", home.data / "mosquitto"):
+        folder.mkdir()
+        (folder / "ca.key").write_text("without it no box would know the broker again")
+        made = make_backup(
+            data=home.data, database_url=home.url, province="quang-ninh", to=tmp_path / f"{folder.name}.age",
+            recipients=[home.public], now_ms=NOW, entropy=CountedEntropy(), broker_files=folder,
+        )  # fmt: skip
+        names = [one.name for one in look_into(made.path, home.key).files]
+        assert ("broker-files/ca.key" in names) is (folder.name == "etc")
+        assert ("mosquitto/ca.key" in names) is (folder.name == "mosquitto")
 
 
 def test_the_roots_private_keys_are_in_no_backup(home: Home, tmp_path: Path) -> None:
@@ -322,3 +339,58 @@ def test_how_often_is_said_in_words() -> None:
     for bad in ("", "24", "0h", "h", "1w", "-1h"):
         with pytest.raises(Refused, match="bad_value"):
             backup_cli.seconds_of(bad)
+
+
+class Hours(HandClock):
+    """Ends the loop after so many waits, as Ctrl-C does; notes how long each was."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(NOW)
+        self.most, self.waits = most, list[float]()
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await super().sleep(seconds)
+        if len(self.waits) == self.most:
+            raise KeyboardInterrupt
+
+
+def test_again_and_again_a_failure_is_tried_sooner_and_costs_no_older_one(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    config = load_config(data=home.data)
+    clock = Hours(3)
+    backup_cli.go_on(config, folder, [home.public], pause_s=86_400, keep=2, clock=clock)
+    assert clock.waits == [86_400.0] * 3
+    kept = sorted(folder.iterdir())
+    assert len(kept) == 2  # the third is the newest, the first is gone
+    (home.data / "keys").rename(home.data / "away")
+    clock = Hours(2)
+    clock.at += 4 * 86_400_000
+    backup_cli.go_on(config, folder, [home.public], pause_s=86_400, keep=2, clock=clock)
+    assert clock.waits == [600.0] * 2
+    assert sorted(folder.iterdir()) == kept
+    assert capsys.readouterr().err.count("no_centre_here") == 2
+
+
+@pytest.mark.slow
+async def test_killed_in_the_middle_it_leaves_nothing_under_the_name(home: Home, tmp_path: Path) -> None:
+    with (home.data / "media" / ("cd" * 32 + ".opus")).open("wb") as file:
+        file.truncate(2000 * 1024 * 1024)  # holes: quick to make, and not quick to encrypt
+    to = tmp_path / "out" / "loa.age"
+    words = ["backup", "--to", str(to), "--recipient", home.public, "--data", str(home.data)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from loa.cli.main import main; main()", *words
+    )
+    part = to.with_name(".loa.age.part")
+    await eventually(lambda: part.is_file() and part.stat().st_size > 1_000_000, within_s=60)
+    process.kill()
+    await process.wait()
+    assert not to.exists()
+    assert list(home.data.glob(".snapshot-*"))  # the control: it was in the middle
+    (home.data / "media" / ("cd" * 32 + ".opus")).unlink()
+    home.back_up(to)
+    assert [path.name for path in to.parent.iterdir()] == ["loa.age"]
+    assert not list(home.data.glob(".snapshot-*"))

@@ -252,9 +252,13 @@ async def test_nothing_is_confirmed_before_the_box_told_its_nonce_or_after_a_wee
         office.confirm(label, _named("000 000"))
     office.tamper = lambda _path, reply: reply
     await box.step()
-    office.world.clock.at += PENDING_MS
+    office.world.clock.at += PENDING_MS - 1
+    assert await box.step() is None
+    office.world.clock.at += 1
     with pytest.raises(Refused, match="enrolment_over"):
         office.confirm(label, _named(box.code))
+    with pytest.raises(Refused, match="enrolment_rejected"):
+        await box.step()
 
 
 async def test_a_new_box_takes_a_nodes_place_and_the_history_stays(office: Office, tmp_path: Path) -> None:

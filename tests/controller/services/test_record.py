@@ -18,15 +18,21 @@ from controller.services.broadcasts import IssueForm, issue_now
 from controller.services.chain import append, entry_of, newest
 from controller.services.context import note_deed
 from controller.services.due import do_due
+from controller.services.emergencies import AlertForm, compose_alert, release_alert
 from controller.services.receipts import record_receipts
 from controller.services.record_export import entries, export
+from controller.services.trust import renew_trust
 from controller.store import Database
 from controller.tables import ReceiptRow, RecordEntry, StateDocument
+from devices.protocol.approval import approve
 from devices.protocol.envelope import open_sealed
 from devices.protocol.record import HeadMark, RecordHead
 from devices.protocol.reports import ReceiptEvent
+from devices.protocol.trust import Power, Revocation
+from loa.precedence import Kind, Precedence
 from loa.units import InstantMs
 from tests.controller.services.conftest import QN, START, World
+from tests.protocol.world import CONTROLLER, NOW, ROOT_KEYS, ROOTS, Centre, appointment, by_roots, key_of
 
 DAY_MS = 86_400_000
 
@@ -252,3 +258,35 @@ def test_entries_are_listed_newest_first_and_filtered(world: World) -> None:
     numbers = [one.number for one, _ in world.run(lambda s: entries(s, limit=3))]
     assert numbers == [found[0].number - n for n in range(3)]
     assert [one.number for one, _ in world.run(lambda s: entries(s, before=numbers[-1], limit=1))] == [numbers[-1] - 1]
+
+
+def test_what_the_roots_signed_is_recorded_under_their_keys(world: World) -> None:
+    ctx = replace(world.ctx, keys=CONTROLLER, account="loa")
+    appointments = Centre.usual().appointments
+    world.run(lambda s: renew_trust(s, ctx, appointments=appointments))
+    appointed = [one for one, _ in world.run(lambda s: entries(s, verb="appoint"))]
+    assert len(appointed) == len(appointments)
+    keys = b"".join(key.key_id for key in ROOT_KEYS[:2])
+    assert {(one.account, one.key) for one in appointed} == {("roots", keys)}
+    gone = by_roots(Revocation(ids=(b"12345678",), at=NOW, reason="left"), 0, 2)
+    world.run(lambda s: renew_trust(s, ctx, appointments=appointments, revocations=[gone]))
+    ((revoked, _),) = world.run(lambda s: entries(s, verb="revoke"))
+    assert (revoked.account, revoked.detail, revoked.object_id) == ("roots", "left", b"12345678".hex())
+    assert revoked.key == ROOT_KEYS[0].key_id + ROOT_KEYS[2].key_id
+
+
+def test_an_emergency_is_recorded_under_the_keys_of_those_who_approved_it(world: World) -> None:
+    first, second = key_of("first"), key_of("second")
+    rights = {"ceiling": Precedence.EMERGENCY, "powers": int(Power.APPROVE)}
+    centre = Centre([by_roots(appointment("controller", CONTROLLER))])
+    centre.appointments += [by_roots(appointment(name, key_of(name), **rights)) for name in ("first", "second")]
+    ctx = replace(world.ctx, keys=CONTROLLER)
+    world.run(lambda s: renew_trust(s, ctx, appointments=centre.appointments))
+    bulletin = world.bulletin("Bão").id
+    form = AlertForm(target_areas=[QN], bulletins=[bulletin], repeats=1, lasts_ms=600_000, kind=Kind.LIVE)
+    body = world.run(lambda s: compose_alert(s, ctx, form))
+    approvals = [approve(body, key) for key in (first, second)]
+    released = world.run(lambda s: release_alert(s, ctx, body, approvals, roots=ROOTS)).value
+    ((entry, _),) = world.run(lambda s: entries(s, verb="release"))
+    assert (entry.object_id, entry.account, entry.key) == (released, "lan", first.key_id + second.key_id)
+    assert codes(world) == []
