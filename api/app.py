@@ -11,12 +11,14 @@ from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import problems
+from api.concern import Concerns
 from api.events import EventBoard
 from api.gate import ApiLimits, Gate, Throttle
 from api.idempotency import OneAtATime
 from api.imports import Imports
 from api.metrics import Gauges
 from api.needs import check_routes, permitted
+from api.routes import accounts as account_routes
 from api.routes import (
     area_moves,
     areas,
@@ -32,9 +34,11 @@ from api.routes import (
     programmes,
     record,
     session,
+    tokens,
 )
 from controller import accounts
 from controller.accounts import Caller
+from loa.errors import LoaError
 
 if TYPE_CHECKING:
     from controller.centre import Centre
@@ -103,21 +107,9 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None, tls_pin: by
     app.state.gauges = Gauges(centre, board)
     problems.install(app)
     parts = (
-        session,
-        areas,
-        area_moves,
-        nodes,
-        enrolments,
-        bulletins,
-        programmes,
-        broadcasts,
-        people_keys,
-        keys,
-        record,
-        events,
-        health,
-        page,
-    )
+        session, account_routes, tokens, areas, area_moves, nodes, enrolments, bulletins, programmes, broadcasts,
+        people_keys, keys, record, events, health, page,
+    )  # fmt: skip
     app.state.ways = [route for part in parts for route in part.router.routes]
     check_routes(app.state.ways)
     for part in parts:
@@ -139,9 +131,16 @@ def _lookup_in(centre: "Centre") -> Any:
 
 async def _feed(centre: "Centre", board: EventBoard) -> None:
     """Carry the centre's events to the board for as long as the app runs."""
+    concerns = Concerns(centre)
     with centre.events.subscribed() as subscription:
         async for change in subscription:
-            board.tell(change.kind, {"id": change.id, **change.data})
+            try:
+                concern = await concerns.of(change.kind, change.id, change.data)
+            except LoaError as error:
+                _log.error("whom %s %s concerns is not known: %s", change.kind, change.id, error)
+                board.tell("resync", {})
+                continue
+            board.tell(change.kind, {"id": change.id, **change.data}, concern)
 
 
 def _describe(app: FastAPI) -> None:

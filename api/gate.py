@@ -57,9 +57,13 @@ class ApiLimits:
     """Of one address without credentials."""
     sign_in_rate: str = "10/5 minutes"
     """Attempts for one account from one address; five times that from all addresses."""
+    code_rate: str = "6/5 minutes"
+    """Wrong codes for one account: a guess is right three times in a million, and they have the password already."""
     enrol_rate: str = "30/minute"
     """Boxes that begin an enrolment at one address; ten times that for asking how it stands."""
     body_bytes: int = 1 << 20
+    map_bytes: int = 32 << 20
+    """Of a GeoJSON file."""
     upload_bytes: int = 512 << 20
     imports_at_once: int = 4
 
@@ -161,8 +165,10 @@ class Gate:
         state["csrf"] = csrf_token(secret) if by_cookie else None
 
     def _body_limit(self, scope: Scope, headers: Headers) -> int:
-        upload = scope["path"] == "/api/v1/bulletins" and scope["method"] == "POST"
-        limit = self._limits.upload_bytes if upload else self._limits.body_bytes
+        wide = {"/api/v1/bulletins": self._limits.upload_bytes, "/api/v1/areas/import": self._limits.map_bytes}
+        limit = self._limits.body_bytes
+        if scope["method"] == "POST":
+            limit = wide.get(scope["path"], limit)
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length[:18]) > limit:
             raise _too_large(limit)

@@ -47,7 +47,6 @@ def configuration(folder: Path, listener: Listener) -> str:
         f"listener {listener.port} {listener.bind}".rstrip(),
         f"certfile {listener.certificate}",
         f"keyfile {listener.key}",
-        "tls_version tlsv1.2",
         "allow_anonymous false",
         f"password_file {folder / PASSWORDS}",
         f"acl_file {folder / ACL}",

@@ -11,13 +11,14 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TypeVar
 
 from sqlmodel import Session
 
-from controller import keyfiles, restored
+from controller import codes, keyfiles, restored
 from controller.broker import Broker, choose_broker
 from controller.broker_files import broker_tls
 from controller.config import CentreConfig
@@ -27,6 +28,7 @@ from controller.events import Events
 from controller.keyfiles import CentreKeys
 from controller.keywatch import KeyWarning, key_warnings
 from controller.media import MediaStore
+from controller.permissions import Actor
 from controller.services import areas, due, record, settings, trust
 from controller.services.context import ORIGIN, Changed, Context, Outgoing
 from controller.store import Database
@@ -208,15 +210,21 @@ class Centre(CentreDesk):
 
     # What others build on.
 
+    @cached_property
+    def accounts_key(self) -> bytes:
+        """What seals people's secrets in the tables. Raises Refused(bad_accounts_key)."""
+        return codes.accounts_key(self.keys_folder, self.config.accounts_key.get_secret_value(), self.entropy)
+
     def context(self, account: str) -> Context:
-        """For a service that acts in the name of `account`."""
+        """For a service that acts in the name of `account`: within what it may do, where it says what that is."""
         return Context(
             clock=self.clock,
             entropy=self.entropy,
             keys=self.keys.controller,
             province=self.province,
-            account=account,
+            account=str(account),
             media=self.media,
+            authority=account.authority if isinstance(account, Actor) else None,
             origin=ORIGIN.get(),
         )
 

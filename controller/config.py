@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from loa.errors import Refused
@@ -52,6 +52,8 @@ class CentreConfig(BaseSettings):
     """Code of the widest area; counts at the first start."""
     province_name: str = ""
     """As people write it; the code where empty."""
+    accounts_key: SecretStr = SecretStr("")
+    """Seals people's secrets in the database: 32 bytes in hex; in keys/accounts.key where empty."""
     health_interval_s: int = Field(default=60, ge=1, le=3600)
 
     @field_validator("province")

@@ -90,16 +90,15 @@ class EnrolmentDesk:
 
     async def answer(self, question: Question, mac: bytes, *, origin: str) -> tuple[Decision, bytes]:
         """As `enrolments.answer`."""
-        broker = await self._centre.aside(self.broker_for_boxes)
+        broker, ctx = await self._centre.aside(self.broker_for_boxes), self._centre.context(BOX)
+
+        def work(session: Session) -> tuple[Decision, bytes, bool]:
+            return enrolments.answer(session, ctx, self.sealing, question, mac, broker=broker)
+
         try:
-            decision, said, first = await self._centre.reading(
-                lambda session: enrolments.answer(session, self.sealing, question, mac, broker)
-            )
+            decision, said, first = await self._centre.reading(work)
             if first:
-                await self._centre.do(
-                    BOX,
-                    lambda session, _: Changed(enrolments.answer(session, self.sealing, question, mac, broker)),
-                )
+                await self._centre.do(BOX, lambda session, _: Changed(work(session)))
         except Refused as refusal:
             self._refused(refusal, origin)
             raise

@@ -14,7 +14,6 @@ Imports nothing beyond the wire, so that `loa keys` runs without the controller'
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from controller.keydisk import (
@@ -32,13 +31,11 @@ from controller.keydisk import (
     write_roots,
     write_whole,
 )
-from controller.rootwork import CONTROLLER_POWERS, DAY_MS, MOST_ROOTS, appoint, install, new_root_set, revoke
+from controller.rootwork import CONTROLLER_POWERS, DAY_MS, MOST_ROOTS, appoint, counts, install, new_root_set, revoke
 from devices.protocol.envelope import open_sealed
 from devices.protocol.identity import NodeIdentity
 from devices.protocol.keys import SigningKey
-from devices.protocol.refusal import WireRefusal
 from devices.protocol.renewal import trust_document
-from devices.protocol.roots import check_roots
 from devices.protocol.trust import Appointment, Revocation, Root, RootSet
 from loa.entropy import Entropy
 from loa.errors import OperatorNeeded, Refused
@@ -179,10 +176,10 @@ def load_centre(directory: Path) -> CentreKeys:
         directory=directory,
         roots=roots,
         controller=read_key(directory / "controller.json"),
-        appointments=tuple(data for data in appointments.values() if _counts(data, roots)),
-        revocations=tuple(data for data in revocations.values() if _counts(data, roots)),
+        appointments=tuple(data for data in appointments.values() if counts(data, roots)),
+        revocations=tuple(data for data in revocations.values() if counts(data, roots)),
         root_sets=tuple(_all_of(directory / "root-sets").values()),
-        left_out=tuple(path.stem for path, data in (appointments | revocations).items() if not _counts(data, roots)),
+        left_out=tuple(path.stem for path, data in (appointments | revocations).items() if not counts(data, roots)),
         roots_here=tuple(look_at_key(path) for path in sorted((directory / "roots").glob("*.json"))),
     )
 
@@ -217,16 +214,6 @@ def read_revocations(sealed_ones: Iterable[bytes]) -> tuple[Revocation, ...]:
 
 def _all_of(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(folder.glob("*.cose"))}
-
-
-@lru_cache(maxsize=4096)
-def _counts(payload: bytes, roots: RootSet) -> bool:
-    """Whether enough of these roots signed it."""
-    try:
-        check_roots(open_sealed(payload, max_bytes=8192).signatures, roots)
-    except WireRefusal:
-        return False
-    return True
 
 
 def _named(directory: Path, passphrases: Mapping[str, str] | None) -> dict[Path, str]:

@@ -255,7 +255,7 @@ async def list_enrolments(
 @needs(Permission.NODE_ENROL)
 async def get_enrolment(enrolment: Either, desk: DeskHere) -> EnrolmentShown:
     """One of them."""
-    return _shown(await desk.read(lambda session, _: enrolments.enrolment(session, enrolment)))
+    return _shown(await desk.read(lambda session, ctx: enrolments.enrolment(session, ctx, enrolment)))
 
 
 @router.post(

@@ -17,6 +17,7 @@ from controller.permissions import Permission
 from controller.services import nodes
 from controller.services.context import Changed
 from controller.services.nodes import NodeView
+from controller.services.sight import stations_seen
 from controller.tables import Station
 from devices.protocol.envelope import encode
 
@@ -174,6 +175,7 @@ async def enrol_node(asked: NewNode, desk: DeskHere) -> Enrolled:
         station=asked.station,
         bus_address=asked.bus_address,
     )
+    await desk.centre.enrolment.refresh_broker()  # a wired node's station may speak for it from now on
     return await _enrolled(desk, enrolled)
 
 
@@ -206,7 +208,7 @@ async def set_volume(node: NodeInPath, asked: NewVolume, desk: DeskHere) -> Orde
 
 @router.post(
     "/nodes/{node}/test-tone", operation_id="test_tone", status_code=202, dependencies=ONCE,
-    responses=documented("csrf", "not_found", "volume_range", "idempotency_conflict"),
+    responses=documented("csrf", "fresh_code_required", "not_found", "volume_range", "idempotency_conflict"),
 )  # fmt: skip
 @needs(Permission.NODE_TEST)
 async def test_tone(node: NodeInPath, asked: TestTone, desk: DeskHere) -> Ordered:
@@ -223,7 +225,9 @@ async def test_tone(node: NodeInPath, asked: TestTone, desk: DeskHere) -> Ordere
 @needs(Permission.NODE_READ)
 async def list_stations(desk: DeskHere) -> Page[StationShown]:
     """All stations."""
-    rows = await desk.read(lambda session, _: list(session.exec(select(Station).order_by(Station.id))))
+    rows = await desk.read(
+        lambda session, ctx: list(session.exec(select(Station).where(stations_seen(ctx)).order_by(Station.id)))
+    )
     return Page(items=[StationShown(id=row.id, area=row.area, description=row.description) for row in rows])
 
 

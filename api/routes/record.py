@@ -101,6 +101,7 @@ async def list_entries(
 ) -> Page[EntryShown]:
     """Entries of the record, the newest first."""
     after = from_cursor(cursor, int)
+    desk.everywhere(Permission.RECORD_READ)
     found = await desk.read(
         lambda session, _: record_export.entries(
             session, before=after[0] if after else None, verb=verb, account=account, object_id=object_id,
@@ -121,6 +122,8 @@ async def list_entries(
 async def export_record(desk: DeskHere) -> StreamingResponse:
     """The whole record with its signed heads, as a file that `loa audit verify` proves offline."""
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY, mode="w+", encoding="utf-8", newline="")  # noqa: SIM115
+
+    desk.everywhere(Permission.RECORD_READ)
 
     def write(session: Session, context: Context) -> None:
         record_export.export(session, context, file.write)
@@ -144,6 +147,8 @@ def _pieces(file: IO[str]) -> Iterator[str]:
 @needs(Permission.RECORD_READ)
 async def list_heads(desk: DeskHere) -> list[ToldHead]:
     """Which head of the record each node says it was told: what a restored or rewritten record cannot change."""
+
+    desk.everywhere(Permission.RECORD_READ)
 
     def look(session: Session, _context: Context) -> list[ToldHead]:
         return [

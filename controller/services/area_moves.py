@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from sqlmodel import Session, col, select
 
-from controller.services.areas import area_named, lies_in
+from controller.permissions import Permission
+from controller.services.areas import area_named, lies_in, place_for
 from controller.services.context import Changed, Context, Outgoing, note_deed, widest
 from controller.services.nodes import move_node
 from controller.services.planning import plan_week
@@ -57,8 +58,9 @@ def move_area(session: Session, ctx: Context, *, path: str, to: str, dry_run: bo
 
     Raises Refused(not_found, bad_area_path, already_exists, area_moved, area_on_air).
     """
-    old, new = area_named(session, path, field="path"), AreaPath(to)
+    old, new = place_for(session, ctx, path, Permission.AREA_MANAGE, field="path"), AreaPath(to)
     _check(session, ctx, old, new)
+    ctx.demand(Permission.AREA_MANAGE, new)
     plan = plan_move(session, old, new)
     if dry_run:
         return Changed(plan)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from sqlmodel import Session, col, select
 
+from controller.permissions import Permission
 from controller.services.context import Context, note_deed
 from controller.tables import BrokerLogin, Node, Station
 from devices.protocol.crockford import base32
@@ -70,8 +71,11 @@ def new_password(session: Session, ctx: Context, username: str) -> str:
     username: a node's name, or ``station.`` and a station's. Raises Refused(not_found).
     """
     name = username.removeprefix(STATION_PREFIX)
-    row = session.get(Station if username.startswith(STATION_PREFIX) else Node, node_id(name))
+    row: Station | Node | None
+    row = session.get(Station if username.startswith(STATION_PREFIX) else Node, node_id(name))  # type: ignore[assignment]
     if row is None or getattr(row, "retired_at", None) is not None:
+        raise Refused("not_found", field="node", value=username[:60])
+    if not ctx.may.may(Permission.NODE_ENROL, row.area):
         raise Refused("not_found", field="node", value=username[:60])
     password = base32(ctx.entropy(16))
     set_login(session, ctx, username, password)

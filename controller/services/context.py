@@ -9,11 +9,13 @@ from typing import Generic, TypeVar
 from sqlmodel import Session
 
 from controller.media import MediaStore
+from controller.permissions import Authority, Permission, all_of
 from controller.services.chain import append
 from devices.protocol.keys import SigningKey
 from devices.protocol.topics import AreaChannel
 from loa.clock import Clock
 from loa.entropy import Entropy
+from loa.errors import Refused
 from loa.names import AreaPath
 from loa.precedence import Precedence
 from loa.units import InstantMs, NodeId
@@ -39,6 +41,18 @@ class Context:
     """From where: an address, ``local`` for this machine."""
     key_id: bytes = b""
     """Of the key under which it is done, or of several, 8 bytes each; the controller's own where empty."""
+    authority: Authority | None = None
+    """What the person may do; None for the controller itself and for scripts at its own machine: everything."""
+
+    @property
+    def may(self) -> Authority:
+        """What whoever acts may do."""
+        return all_of(self.province) if self.authority is None else self.authority
+
+    def demand(self, permission: Permission, *areas: str) -> None:
+        """Raises Refused(not_permitted) where whoever acts does not have it at each of these areas."""
+        if not self.may.may(permission, *areas):
+            raise Refused("not_permitted", field="permission", value=str(permission))
 
     @property
     def now(self) -> InstantMs:

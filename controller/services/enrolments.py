@@ -6,10 +6,12 @@ from enum import StrEnum
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from sqlmodel import Session, col, select
 
+from controller.permissions import Permission
 from controller.sealing import Sealing
 from controller.services import broker_logins, nodes
 from controller.services.context import Changed, Context, note_deed
 from controller.services.labels import take_label, use_up
+from controller.services.sight import nodes_seen
 from controller.tables import Enrolment, Node
 from devices.protocol.enrolment import (
     Decision,
@@ -114,7 +116,7 @@ def begin(
 
 
 def answer(
-    session: Session, sealing: Sealing, question: Question, given: bytes, broker: BrokerForBoxes
+    session: Session, ctx: Context, sealing: Sealing, question: Question, given: bytes, *, broker: BrokerForBoxes
 ) -> tuple[Decision, bytes, bool]:
     """How an enrolment stands, with its MAC; and whether the box told its nonce for the first time (to be committed).
 
@@ -132,11 +134,13 @@ def answer(
         row.nonce = question.nonce
         session.add(row)
         session.flush()
-    decision = _decision(session, row, broker)
+    decision = _decision(session, row, broker, ctx.now)
     return decision, mac(key, question.said(), decision.said()), first
 
 
-def _decision(session: Session, row: Enrolment, broker: BrokerForBoxes) -> Decision:
+def _decision(session: Session, row: Enrolment, broker: BrokerForBoxes, now: InstantMs) -> Decision:
+    if row.state == EnrolmentState.PENDING and row.begun_at <= now - PENDING_MS:
+        return Decision(EnrolmentState.REJECTED)
     if row.state != EnrolmentState.CONFIRMED or row.node is None:
         return Decision(EnrolmentState(row.state))
     node = session.get_one(Node, row.node)
@@ -197,12 +201,18 @@ def list_enrolments(session: Session, ctx: Context, *, decided: bool = False) ->
         query = query.where(
             Enrolment.state == str(EnrolmentState.PENDING), col(Enrolment.begun_at) > ctx.now - PENDING_MS
         )
-    return tuple(_view(row) for row in session.exec(query.limit(500)))
+    rows = session.exec(query.limit(500)).all()
+    theirs = set(session.exec(select(Node.id).where(nodes_seen(ctx, Permission.NODE_ENROL)))) if decided else set()
+    return tuple(_view(row) for row in rows if row.node is None or row.node in theirs)
 
 
-def enrolment(session: Session, id: str) -> EnrolmentView:  # noqa: A002
-    """One, by its id or its label's. Raises Refused(not_found)."""
-    return _view(_row(session, id))
+def enrolment(session: Session, ctx: Context, id: str) -> EnrolmentView:  # noqa: A002
+    """One, by its id or its label's; of another commune's node there is none. Raises Refused(not_found)."""
+    row = _row(session, id)
+    node = None if row.node is None else session.get(Node, row.node)
+    if node is not None and not ctx.may.may(Permission.NODE_ENROL, node.area):
+        raise Refused("not_found", field="enrolment", value=id[:40])
+    return _view(row)
 
 
 def _row(session: Session, text: str) -> Enrolment:

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from sqlmodel import Session
 
-from controller.services.areas import area_named
+from controller.permissions import Permission
+from controller.services.areas import place_for
 from controller.services.bulletins import approved_bulletins
 from controller.services.context import Changed, Context, Outgoing, note_deed
 from controller.services.planning import plan_week
@@ -36,7 +37,7 @@ def change_settings(
 
     Raises Refused(not_found, volume_range, bad_value).
     """
-    place = area_named(session, area)
+    place = place_for(session, ctx, area, Permission.SETTINGS_MANAGE)
     held = settings_of(session, ctx, place)
     for name, level in (
         ("ordinary_cap", ordinary_cap),
@@ -70,10 +71,10 @@ def store_siren(session: Session, ctx: Context, *, area: str, code: int, bulleti
     It takes the place of what had the code, in the settings of the area and of every place inside that has its own.
     Raises Refused(not_found, bad_value, not_approved, withdrawn, too_many).
     """
-    place = area_named(session, area)
+    place = place_for(session, ctx, area, Permission.SETTINGS_MANAGE)
     if not 1 <= code <= 255:
         raise Refused("bad_value", field="code", limit="1–255", reason=code)
-    (row,) = approved_bulletins(session, [bulletin], field="bulletin")
+    (row,) = approved_bulletins(session, ctx, [bulletin], field="bulletin")
     if len(row.renditions) != 1:
         raise Refused("too_many", field="renditions", limit=1)
     (digest,) = row.renditions

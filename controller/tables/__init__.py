@@ -1,6 +1,6 @@
 """The tables, one aggregate a file. Importing this package registers all of them with SQLModel.metadata."""
 
-from controller.tables.accounts import Account, ApiToken
+from controller.tables.accounts import Account, AccountPost, ApiToken, RecoveryCode
 from controller.tables.areas import Area
 from controller.tables.broadcasts import Broadcast, BroadcastNode, OwedOrder
 from controller.tables.bulletins import Bulletin, Rendition
@@ -16,6 +16,7 @@ from controller.tables.records import IdempotentReply
 
 __all__ = [
     "Account",
+    "AccountPost",
     "ApiToken",
     "Area",
     "AreaMove",
@@ -36,6 +37,7 @@ __all__ = [
     "ReceiptRow",
     "RecordEntry",
     "RecordHeadRow",
+    "RecoveryCode",
     "Rendition",
     "StateDocument",
     "Station",

@@ -4,18 +4,20 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from devices.links.port import Link
 from devices.node.boxfile import BoxConfig
 from devices.node.disk import DiskStorage
 from devices.node.enrolled import EnrolmentFolder
+from devices.node.enrolling import Centre
 from devices.node.node import Node
 from devices.node.ports import Speaker
 from devices.node.recording import RecordingSpeaker
 from devices.protocol.identity import NodeIdentity
-from devices.protocol.label import read_label
+from devices.protocol.label import Label, read_label
 from loa.clock import Clock, SystemClock
 from loa.entropy import system_entropy
 from loa.errors import Fault, LoaError, Refused
@@ -75,13 +77,34 @@ def _link(config: BoxConfig, identity: NodeIdentity, clock: Clock) -> Link:
     )
 
 
+@asynccontextmanager
+async def _way_to_centre(config: BoxConfig, label: Label, clock: Clock) -> AsyncIterator[Centre]:
+    """HTTPS; through the station for a box on its bus."""
+    from devices.links.https import HttpsCentre
+
+    if config.bus is None:
+        yield HttpsCentre(label.address, label.tls_pin)
+        return
+    try:
+        from devices.links.serial import SerialLink
+        from devices.node.bus_enrolling import NEW_BOX, BusCentre
+    except ModuleNotFoundError as error:
+        raise Refused("extra_missing", field="bus", extra="station", package=error.name) from error
+    centre = BusCentre(SerialLink(config.bus.port, config.bus.baud, config.bus.address, NEW_BOX, clock), system_entropy)
+    await centre.start()
+    try:
+        yield centre
+    finally:
+        await centre.stop()
+
+
 async def enrol_box(config: BoxConfig, tell: Callable[[str], None]) -> str:
     """Make this box known by its label, where it is not yet. Returns its name.
 
     Raises Refused(bad_label, bad_centre_address, already_enrolled, enrolment_rejected, wrong_roots),
     OperatorNeeded(already_running).
     """
-    from devices.node.enrolling import Enrolling, HttpsCentre
+    from devices.node.enrolling import Enrolling
 
     assert config.enrol is not None
     assert config.data is not None
@@ -91,9 +114,9 @@ async def enrol_box(config: BoxConfig, tell: Callable[[str], None]) -> str:
     tell_systemd("READY=1")
     watchdog = asyncio.create_task(_watchdog(clock))
     try:
-        centre = HttpsCentre(label.address, label.tls_pin)
-        folder = EnrolmentFolder(config.data)
-        done = await Enrolling(label, folder, centre, clock, system_entropy, tell=tell).run()
+        async with _way_to_centre(config, label, clock) as centre:
+            folder = EnrolmentFolder(config.data)
+            done = await Enrolling(label, folder, centre, clock, system_entropy, tell=tell).run()
     finally:
         watchdog.cancel()
         storage.close()

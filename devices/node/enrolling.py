@@ -7,17 +7,15 @@ stands in between without it can delay, and nothing else.
 import asyncio
 import base64
 import binascii
-import http.client
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from devices.links.tls import check_pin, unverified_context
+from devices.links.https import Body
 from devices.node.enrolled import Done, EnrolmentFolder, Underway
 from devices.protocol.enrolment import (
     FORM,
@@ -42,15 +40,12 @@ from devices.protocol.refusal import WireRefusal
 from devices.protocol.trust import RootSet
 from loa.clock import Clock
 from loa.entropy import Entropy, fraction
-from loa.errors import LoaError, OperatorNeeded, Refused
+from loa.errors import LoaError, Refused
 from loa.names import node_id
 
 _log = logging.getLogger("loa.node")
 ASK_EVERY_S = 5.0
 LONGEST_PAUSE_S = 60.0
-_TIMEOUT_S = 15.0
-_LONGEST_REPLY = 64 * 1024
-Body = Mapping[str, object]
 
 
 class Centre(Protocol):
@@ -59,37 +54,6 @@ class Centre(Protocol):
     def post(self, path: str, body: Body) -> Body:
         """Blocks. Raises OperatorNeeded(centre_unreachable), Refused(wrong_server), or the centre's own refusal."""
         ...
-
-
-class HttpsCentre:
-    """A centre by its address; its certificate's key must have the label's pin, whatever its date and name."""
-
-    def __init__(self, address: str, tls_pin: bytes | None) -> None:
-        self._address, self._pin = address, tls_pin
-
-    def post(self, path: str, body: Body) -> Body:
-        parts = urlsplit(self._address)
-        host, port = parts.hostname or "", parts.port
-        if parts.scheme == "https":
-            secure = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=unverified_context())
-        connection = secure if parts.scheme == "https" else http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
-        try:
-            connection.connect()
-            if parts.scheme == "https" and self._pin is not None:
-                check_pin(secure.sock.getpeercert(binary_form=True), self._pin)
-            connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-            reply = connection.getresponse()
-            found = json.loads(reply.read(_LONGEST_REPLY))
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise OperatorNeeded("centre_unreachable", value=self._address, reason=str(error)[:100]) from error
-        finally:
-            connection.close()
-        if not isinstance(found, dict):
-            raise OperatorNeeded("centre_unreachable", value=self._address, reason="not a centre's reply")
-        if reply.status >= 400:
-            code = str(found.get("code", "centre_unreachable"))
-            raise Refused(code, field=str(found.get("field")), value=self._address, reason=reply.status)
-        return found
 
 
 class Enrolling:

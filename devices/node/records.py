@@ -118,7 +118,7 @@ class Records:
     def _kept(self, name: str) -> Kept | None:
         try:
             match cbor.loads(self._storage.read(name) or b"", max_bytes=2 * 1024 * 1024):
-                case [bytes(payload), list(basis), list(reach), int(check)]:
+                case [bytes(payload), list(basis), *reach, int(check)]:
                     areas = tuple(AreaPath(one) for one in reach if isinstance(one, str))
                     kept = Kept(payload, tuple(one for one in basis if isinstance(one, bytes)), areas)
                     return kept if check == _check(kept) else None
@@ -264,7 +264,7 @@ def _over(order: Order, floor_ms: InstantMs) -> bool:
 
 
 def _packed(kept: Kept) -> bytes:
-    return cbor.dumps([kept.payload, list(kept.basis), [str(area) for area in kept.reach], _check(kept)])
+    return cbor.dumps([kept.payload, list(kept.basis), *(str(area) for area in kept.reach), _check(kept)])
 
 
 def _check(kept: Kept) -> int:

@@ -7,6 +7,9 @@ from loa.names import AreaPath
 from loa.units import Digest, NodeId
 
 PREFIX = "loa/1"
+ENROLMENT_ASKED = f"{PREFIX}/e/asked"
+ENROLMENT_ANSWERED = f"{PREFIX}/e/answered"
+"""On a station's bus alone, never at a broker: a wired box that has no name yet asks the centre through its station."""
 
 
 class AreaChannel(StrEnum):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devices.links.serial_frames import HIGHEST_NODE
+from devices.protocol.label import centre_address
 from loa.errors import LoaError, Refused
 from loa.names import node_id
 from loa.units import NodeId, StationId
@@ -20,6 +21,7 @@ broker = "mqtt://127.0.0.1:1883"         # or mqtts://host:8883
 # username = "station.dai-hoanh-mo"      # by default, where there is a password; it speaks for its wired nodes
 # password_file = "/etc/loa/broker.password"   # from `loa nodes password dai-hoanh-mo --station`
 # ca_file = "/etc/loa/ca.pem"            # the broker's authority; no dates are looked at
+# centre = "https://loa.example.vn:8443" # where wired boxes with a label are enrolled through this station
 
 [bus]
 port = "/dev/ttyUSB0"                    # an RS-485 adapter that switches direction by itself
@@ -54,6 +56,8 @@ class StationConfig:
     username: str | None = None
     password_file: str | None = None
     ca_file: str | None = None
+    centre: str | None = None
+    """The centre's API, https://host:port, for wired boxes that enrol by a label."""
 
     @property
     def login(self) -> str | None:
@@ -96,7 +100,7 @@ def parse_config(text: str) -> StationConfig:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _bad("config", str(error)) from error
-    unknown = set(raw) - {"id", "broker", "username", "password_file", "ca_file", "bus", "drop"}
+    unknown = set(raw) - {"id", "broker", "username", "password_file", "ca_file", "centre", "bus", "drop"}
     if unknown:
         raise _bad(sorted(unknown)[0], "unknown word")
     bus = raw.get("bus")
@@ -118,6 +122,7 @@ def parse_config(text: str) -> StationConfig:
         raw.get("username"),
         raw.get("password_file"),
         raw.get("ca_file"),
+        None if raw.get("centre") is None else centre_address(_text(raw["centre"], "centre")),
     )
 
 

@@ -77,8 +77,7 @@ def request_lines(request: SigningRequest) -> Iterator[str]:
     for number, item in enumerate(request.items, 1):
         match item.message:
             case Appointment() as one:
-                again = " again" if request.new_roots is not None else ""
-                yield f"  {number}. APPOINT{again} (bổ nhiệm) {appointment_words(one)}"
+                yield f"  {number}. APPOINT (bổ nhiệm) {appointment_words(one)}"
                 yield f"     key {key_id(one.public_key).hex()}, appointment {one.id.hex()}"
             case Revocation() as revocation:
                 ids = ", ".join(each.hex() for each in revocation.ids)

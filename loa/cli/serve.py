@@ -16,10 +16,11 @@ import typer
 import uvicorn
 
 from api.app import create_app
-from controller.accounts import FIRST_ACCOUNT, ensure_first_account
+from controller.accounts import FIRST_ACCOUNT, FirstAccount, ensure_first_account
 from controller.centre import Centre
 from controller.certificates import ensure_server, key_pin
 from controller.config import CentreConfig, load_config
+from loa.cli.qr import show_qr
 from loa.clock import SystemClock
 from loa.errors import Refused
 
@@ -100,7 +101,7 @@ async def _serve(config: CentreConfig) -> None:
     certificate = _certificate(config)
     centre = await Centre.start(config)
     try:
-        password = await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
+        first = await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
         server = _Server(
             uvicorn.Config(
                 create_app(centre, tls_pin=certificate and key_pin(certificate[0].read_bytes())),
@@ -115,7 +116,7 @@ async def _serve(config: CentreConfig) -> None:
         listener.listen(_BACKLOG)  # whoever reads the address may use it at once
         host, port = listener.getsockname()[:2]
         scheme = "http" if certificate is None else "https"
-        _say(centre, f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}", password)
+        _say(centre, f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}", first)
         server.should_exit = ending
         await server.serve(sockets=[listener])
     finally:
@@ -162,7 +163,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _say(centre: Centre, url: str, password: str | None) -> None:
+def _say(centre: Centre, url: str, first: FirstAccount | None) -> None:
     lines = [f"Loa    {url}"]
     if centre.broker is not None:
         lines.append(f"Broker {centre.broker.name} {_plain(centre.broker_url)}")
@@ -173,13 +174,18 @@ def _say(centre: Centre, url: str, password: str | None) -> None:
             "       Its roots lie open in keys/roots, which is for a trial: whoever has them has every loudspeaker.",
             "       For a real centre make them offline, by the ceremony in docs/keys.md.",
         ]
-    if password is not None:
+    if first is not None:
         lines += [
             f"First account: {FIRST_ACCOUNT}",
-            f"One-time password: {password}",
-            "       It is shown this once; change it after signing in.",
+            f"One-time password: {first.password}",
+            f"Code secret: {first.code_secret}",
+            f"Code address: {first.address}",
+            "       Put secret or address into an authenticator app now: signing in asks for its code. Both are shown",
+            "       this once; change the password after signing in.",
         ]
     typer.echo("\n".join(lines))
+    if first is not None and sys.stdout.isatty():
+        show_qr(first.address, sys.stdout)
     sys.stdout.flush()
 
 

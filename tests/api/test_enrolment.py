@@ -8,8 +8,9 @@ import pytest
 
 from api.gate import ApiLimits
 from controller.certificates import key_pin, make_authority
+from devices.links.https import Body
 from devices.node.enrolled import Done, EnrolmentFolder
-from devices.node.enrolling import Body, Enrolling
+from devices.node.enrolling import Enrolling
 from devices.protocol.label import read_label, roots_pin
 from loa.entropy import system_entropy
 from loa.errors import Refused
@@ -125,6 +126,7 @@ def _question(**changes: object) -> dict[str, object]:
 
 
 async def test_a_stranger_may_ask_these_two_things_and_learns_nothing(office: Office) -> None:
+    office.stranger.cookies.clear()  # other tests sign in with it
     begun = await office.stranger.post("/api/v1/enrolments", json=_hello())
     problem(begun, 403, "enrolment_forged")
     problem(

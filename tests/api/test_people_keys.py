@@ -149,6 +149,7 @@ async def test_what_is_refused(office: Office) -> None:
     for method, tail in (("GET", "request"), ("POST", "retire")):
         await office.refused(404, "not_found", method, f"{PATH}/{'0' * 16}/{tail}")
     assert (await office.client.get(f"{PATH}/zz/request")).status_code == 422
+    office.stranger.cookies.clear()
     problem(await office.stranger.get(PATH), 401, "auth_required")
     keys = [await make(office), await make(office)]
     await office.refused(422, "too_many", "POST", PATH, json=body())

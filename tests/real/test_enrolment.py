@@ -19,6 +19,7 @@ from devices.protocol.envelope import seal
 from devices.protocol.identity import NodeIdentity
 from devices.protocol.reports import Presence, PresenceState
 from loa.units import InstantMs, NodeId
+from simulators.bus import SerialBus
 from tests import tools
 from tests.brokers import ServerProcess
 from tests.controller.wire.waiting import eventually
@@ -84,13 +85,13 @@ class SecureCentre(CentreProcess):
 
 
 class NewBox(LoaProcess):
-    """`loa node` with a label and nothing else."""
+    """`loa node` with a label and nothing else; `bus` are more lines of its file."""
 
-    def __init__(self, folder: Path, *label: str) -> None:
+    def __init__(self, folder: Path, *label: str, bus: str = "") -> None:
         folder.mkdir(exist_ok=True)
         self.data, self.heard = folder / "data", folder / "heard"
         (folder / "node.toml").write_text(
-            f'data = "data"\nspeaker = "record:{self.heard}"\nrtc_trusted = true\nhealth_interval_s = 1\n'
+            f'data = "data"\nspeaker = "record:{self.heard}"\nrtc_trusted = true\nhealth_interval_s = 1\n{bus}'
         )
         super().__init__(folder / "box.log", "node", "--config", str(folder / "node.toml"), "--enrol", *label)
         self.launch()
@@ -100,7 +101,7 @@ class NewBox(LoaProcess):
         found = re.search(r"^comparison code  (\d{3} \d{3})$", self.log, re.MULTILINE)
         return None if found is None else found[1]
 
-    async def confirmed(self, centre: SecureCentre, label: str, **wanted: str) -> None:
+    async def confirmed(self, centre: SecureCentre, label: str, **wanted: str | int) -> None:
         await eventually(lambda: self.code is not None, within_s=30)
         body = {"code": self.code, **wanted}
         await centre.ask("POST", f"/enrolments/{label}/confirmation", json=body)
@@ -134,8 +135,8 @@ async def centre(tmp_path: Path, broker: ConfiguredMosquitto) -> AsyncIterator[S
 def box(tmp_path: Path) -> Iterator[Any]:
     boxes: list[NewBox] = []
 
-    def make(name: str, *label: str) -> NewBox:
-        boxes.append(NewBox(tmp_path / name, *label))
+    def make(name: str, *label: str, bus: str = "") -> NewBox:
+        boxes.append(NewBox(tmp_path / name, *label, bus=bus))
         return boxes[-1]
 
     yield make
@@ -211,6 +212,36 @@ async def test_a_new_box_in_its_place_and_a_box_that_was_stolen(
     said = (await centre.ask("GET", "/nodes"))["items"]
     assert [one["id"] for one in said] == ["co-to-1"]
     assert said[0]["public_key"] != identity.key.public_key.hex()
+
+
+async def test_a_wired_box_through_its_station(
+    centre: SecureCentre, broker: ConfiguredMosquitto, box: Any, tmp_path: Path
+) -> None:
+    """It has a bus and nothing else: its station passes the enrolment on, and afterwards what it says."""
+    await centre.ask("POST", "/stations", json={"id": "dai", "area": COMMUNE})
+    password = (await centre.ask("POST", "/stations/dai/broker-password"))["password"]
+    (tmp_path / "password").write_text(password)
+    bus = SerialBus(CLOCK, 38_400, 1, collisions=False)
+    bus.start()
+    (tmp_path / "station.toml").write_text(
+        f'id = "dai"\nbroker = "mqtts://127.0.0.1:{broker.port}"\npassword_file = "{tmp_path / "password"}"\n'
+        f'ca_file = "{broker.folder / "ca.pem"}"\ncentre = "{centre.address}"\n'
+        f'[bus]\nport = "{bus.station_path}"\nbaud = 38400\n[[drop]]\naddress = 3\nnode = "day-1"\n'
+    )
+    station = LoaProcess(tmp_path / "station.log", "station", "--config", str(tmp_path / "station.toml"))
+    station.launch()
+    try:
+        label = await centre.label()
+        lines = f'[bus]\nport = "{bus.drop_paths[0]}"\nbaud = 38400\naddress = 3\n'
+        wired: NewBox = box("wired", label["text"], bus=lines)
+        await wired.confirmed(centre, label["id"], name="day-1", area=COMMUNE, station="dai", bus_address=3)
+        await wired.online(centre, "day-1")
+        assert (await centre.node("day-1"))["station"] == "dai"
+        # The station came in under its name before the node was enrolled, and speaks for it since.
+        assert "station.dai" in (broker.folder / "mosquitto.log").read_text()
+    finally:
+        station.kill()
+        await bus.stop()
 
 
 async def test_a_cloned_box_is_seen(centre: SecureCentre, box: Any, tmp_path: Path) -> None:

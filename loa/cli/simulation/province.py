@@ -38,6 +38,8 @@ from simulators.world.wire import WiredLink
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 PROVINCE = AreaPath("quang-ninh")
 PERSON = "province"
+STUDIO = "studio"
+"""Makes what PERSON approves: nobody approves their own."""
 BYTES_PER_S = 1000
 """Of Opus at 8 kbit/s: speech, small, so that long runs are about faults and not about bytes."""
 
@@ -193,7 +195,7 @@ class Province:
 
         async def work(centre: Centre) -> Bulletin:
             view = await centre.do(
-                PERSON,
+                STUDIO,
                 lambda session, ctx: Changed(
                     bulletins.draft_bulletin(
                         session, ctx, title=title, area=PROVINCE, renditions=[NewRendition(data, manifest)]

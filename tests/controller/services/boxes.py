@@ -9,8 +9,9 @@ from controller.sealing import Sealing
 from controller.services import enrolments
 from controller.services.enrolments import BrokerForBoxes, Confirmation, EnrolmentView, Verdict
 from controller.services.labels import make_labels
+from devices.links.https import Body
 from devices.node.enrolled import Done, EnrolmentFolder
-from devices.node.enrolling import Body, Enrolling
+from devices.node.enrolling import Enrolling
 from devices.protocol.enrolment import Hello, Question
 from devices.protocol.envelope import encode
 from devices.protocol.label import Label, read_label_name, roots_pin
@@ -41,7 +42,7 @@ class Office:
         if path.endswith("/state"):
             question = Question(bytes.fromhex(path.split("/")[-2]), _bytes(body["nonce"]), _bytes(body["fresh"]))
             decision, said, _ = self.world.run(
-                lambda session: enrolments.answer(session, self.sealing, question, given, BROKER)
+                lambda session: enrolments.answer(session, self.world.ctx, self.sealing, question, given, broker=BROKER)
             )
             shown = {"node": decision.node, "area": decision.area, "broker": decision.broker}
             return shown | {"state": str(decision.state), "authority": decision.authority, "mac": _text(said)}

@@ -104,7 +104,9 @@ async def test_a_power_cut_at_every_write_costs_nothing(office: Office, tmp_path
                 continue
             if done is not None:
                 break
-            if office.world.run(lambda s, la=label: enrolments.enrolment(s, la.name)).state == "pending":  # type: ignore[misc]
+            name_there, ctx = label.name, office.world.ctx
+            held = office.world.run(lambda s, la=name_there, c=ctx: enrolments.enrolment(s, c, la))  # type: ignore[misc]
+            if held.state == "pending":
                 assert office.confirm(label, _named(box.code, name))[0] is Verdict.CONFIRMED
         assert done == Done(label.name, name)
         view = office.world.run(lambda session, n=name: nodes.node(session, office.world.ctx, n))  # type: ignore[misc]
@@ -250,9 +252,13 @@ async def test_nothing_is_confirmed_before_the_box_told_its_nonce_or_after_a_wee
         office.confirm(label, _named("000 000"))
     office.tamper = lambda _path, reply: reply
     await box.step()
-    office.world.clock.at += PENDING_MS
+    office.world.clock.at += PENDING_MS - 1
+    assert await box.step() is None
+    office.world.clock.at += 1
     with pytest.raises(Refused, match="enrolment_over"):
         office.confirm(label, _named(box.code))
+    with pytest.raises(Refused, match="enrolment_rejected"):
+        await box.step()
 
 
 async def test_a_new_box_takes_a_nodes_place_and_the_history_stays(office: Office, tmp_path: Path) -> None:
