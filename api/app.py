@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import problems
@@ -16,7 +16,23 @@ from api.gate import ApiLimits, Gate, Throttle
 from api.idempotency import OneAtATime
 from api.imports import Imports
 from api.metrics import Gauges
-from api.routes import areas, broadcasts, bulletins, events, health, nodes, page, programmes, session
+from api.needs import check_routes, permitted
+from api.routes import (
+    area_moves,
+    areas,
+    broadcasts,
+    bulletins,
+    enrolments,
+    events,
+    health,
+    keys,
+    nodes,
+    page,
+    people_keys,
+    programmes,
+    record,
+    session,
+)
 from controller import accounts
 from controller.accounts import Caller
 
@@ -38,16 +54,23 @@ TAGS = [
     {"name": "accounts", "description": "Signing in, passwords, API tokens"},
     {"name": "areas", "description": "Province, communes, villages"},
     {"name": "nodes", "description": "Loudspeakers and stations"},
+    {"name": "enrolment", "description": "Labels, boxes that show one, their confirmation; passwords at the broker"},
     {"name": "bulletins", "description": "Content: recordings, their import, approval, sound"},
     {"name": "programmes", "description": "Recurring slots and the timetable they make"},
     {"name": "broadcasts", "description": "Airings, recall, coverage, receipts"},
+    {"name": "keys", "description": "Who may release what: roots, appointments, people's keys"},
+    {"name": "record", "description": "Who did what, and where it was heard"},
     {"name": "live", "description": "Events as they happen"},
     {"name": "running", "description": "For those who run the server"},
 ]
 
 
-def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
-    """The app of a centre that has been started. Events flow while the app's lifespan runs."""
+def create_app(centre: "Centre", *, limits: ApiLimits | None = None, tls_pin: bytes | None = None) -> FastAPI:
+    """The app of a centre that has been started. Events flow while the app's lifespan runs.
+
+    tls_pin: of the key in the certificate that it is served with; labels carry it.
+    Raises Fault(route_without_permission).
+    """
     limits = limits or ApiLimits()
     board = EventBoard(centre.clock, centre.entropy(6).hex())
     throttle = Throttle()
@@ -76,12 +99,29 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
     imports = Imports(centre, limits.imports_at_once)
     app.state.centre, app.state.limits, app.state.throttle = centre, limits, throttle
     app.state.board, app.state.pending, app.state.imports = board, OneAtATime(), imports
+    app.state.tls_pin = tls_pin
     app.state.gauges = Gauges(centre, board)
     problems.install(app)
-    parts = (session, areas, nodes, bulletins, programmes, broadcasts, events, health, page)
+    parts = (
+        session,
+        areas,
+        area_moves,
+        nodes,
+        enrolments,
+        bulletins,
+        programmes,
+        broadcasts,
+        people_keys,
+        keys,
+        record,
+        events,
+        health,
+        page,
+    )
     app.state.ways = [route for part in parts for route in part.router.routes]
+    check_routes(app.state.ways)
     for part in parts:
-        app.include_router(part.router)
+        app.include_router(part.router, dependencies=[Depends(permitted)])
     app.add_middleware(Gate, lookup=_lookup_in(centre), limits=limits, throttle=throttle)
     _describe(app)
     return app

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loa.clock import Clock
+from loa.clock import Clock, rung
 
 _log = logging.getLogger("loa.api")
 REMEMBERED = 1000
@@ -80,21 +80,10 @@ class EventBoard:
                 for told in [t for t in self._told if t.number > position]:
                     position = told.number
                     yield self._frame(told)
-                if bell is self._bell and not await self._rung(bell):
+                if bell is self._bell and not await rung(bell, self._clock, KEEPALIVE_S):
                     yield b": still here\n\n"
         finally:
             self.listeners -= 1
-
-    async def _rung(self, bell: asyncio.Event) -> bool:
-        """Whether the bell rang before the keepalive is due."""
-        ring = asyncio.ensure_future(bell.wait())
-        rest = asyncio.ensure_future(self._clock.sleep(KEEPALIVE_S))
-        try:
-            await asyncio.wait((ring, rest), return_when=asyncio.FIRST_COMPLETED)
-            return bell.is_set()
-        finally:
-            ring.cancel()
-            rest.cancel()
 
     def _frame(self, told: Told) -> bytes:
         return f"id: {self._boot}-{told.number}\nevent: {told.kind}\ndata: {told.data}\n\n".encode()

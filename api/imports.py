@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from loa.clock import rung
 from loa.errors import Fault, LoaError, OperatorNeeded, Refused
 from loa.units import InstantMs
 
@@ -77,11 +78,7 @@ class Imports:
 
     async def wait(self, item: Import, seconds: float) -> None:
         """Until it is over, but no longer than this."""
-        over = asyncio.ensure_future(item.over.wait())
-        rest = asyncio.ensure_future(self._centre.clock.sleep(seconds))
-        await asyncio.wait((over, rest), return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
-        rest.cancel()
+        await rung(item.over, self._centre.clock, seconds)
 
     def cancel(self, item: Import) -> None:
         """Stop it at its next step. Raises Refused(import_over)."""

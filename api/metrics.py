@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from api.events import EventBoard
+from controller.keywatch import WARNING_CODES, days_left, in_office
 from controller.services import nodes
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Gauges:
         self._listeners = Gauge("loa_event_listeners", "Open event streams", registry=self.registry)
         self._free = Gauge("loa_media_free_bytes", "Room left for media", registry=self.registry)
         self.registry.register(_Wire(centre))
+        self.registry.register(_Keys(centre))
 
     async def text(self) -> bytes:
         """All figures in Prometheus' text format."""
@@ -37,6 +39,29 @@ class Gauges:
         self._listeners.set(self._board.listeners)
         self._free.set(context.media.free_bytes())
         return generate_latest(self.registry)
+
+
+class _Keys(Collector):
+    """What is wrong with the keys, and how long appointments still last."""
+
+    def __init__(self, centre: "Centre") -> None:
+        self._centre = centre
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        warnings = GaugeMetricFamily("loa_key_warnings", "What is not as it should be with the keys", labels=["code"])
+        codes = [warning.code for warning in self._centre.key_warnings()]
+        for code in WARNING_CODES:
+            warnings.add_metric([code], codes.count(code))
+        yield warnings
+        yield GaugeMetricFamily(
+            "loa_roots_here", "Private keys of roots on this machine", len(self._centre.keys.roots_here)
+        )
+        left = GaugeMetricFamily(
+            "loa_appointment_days_left", "Days until an appointment ends", labels=["holder", "appointment"]
+        )
+        for one in in_office(self._centre.keys):
+            left.add_metric([one.holder, one.id.hex()], days_left(one, self._centre.clock.now_ms()))
+        yield left
 
 
 class _Wire(Collector):
@@ -55,6 +80,7 @@ class _Wire(Collector):
             ("loa_documents_sent", "Publishes of state documents", counted.documents_sent),
             ("loa_acknowledgements", "Statements of receipts held", counted.acknowledged),
             ("loa_reports_dropped", "Reports not looked at because too many waited", counted.dropped),
+            ("loa_contested", "Nodes found with a connection that is fought over", counted.contested),
             ("loa_streamed_bytes", "Audio on shared streams", sum(outflow.streamed_bytes.values())),
             ("loa_repair_bytes", "Audio that single nodes asked for", sum(outflow.repair_bytes.values())),
         ):

@@ -23,18 +23,36 @@ STATUS: dict[str, int] = {
     "auth_required": 401,
     "bad_credentials": 401,
     "csrf": 403,
+    "wrong_passphrase": 403,
     "emergency_needs_release": 403,
+    "emergency_needs_cancel": 403,
+    "mandate_exceeded": 403,
+    "mandate_expired": 403,
+    "key_revoked": 403,
+    "key_unknown": 403,
+    "not_permitted": 403,
     "not_found": 404,
     "no_such_route": 404,
     "method_not_allowed": 405,
     "content_changed": 409,
+    "second_person_required": 409,
+    "drill_mismatch": 409,
+    "alert_expired": 409,
     "idempotency_conflict": 409,
     "idempotency_unknown": 409,
     "account_exists": 409,
+    "label_used": 409,
+    "enrolment_over": 409,
+    "enrolment_not_ready": 409,
+    "enrolment_forged": 403,
+    "wrong_code": 403,
+    "area_moved": 409,
+    "area_on_air": 409,
     "already_exists": 409,
     "not_approved": 409,
     "withdrawn": 409,
     "locked": 409,
+    "key_retired": 409,
     "broadcast_over": 409,
     "bus_address_taken": 409,
     "import_over": 409,
@@ -240,7 +258,7 @@ def install(app: FastAPI) -> None:
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's `responses` for a route that may answer with these codes."""
     by_status: dict[int, list[str]] = {}
-    for code in ("auth_required", "rate_limited", *codes):
+    for code in ("auth_required", "not_permitted", "rate_limited", *codes):
         by_status.setdefault(STATUS.get(code, 422), []).append(code)
     return {
         status: {

@@ -13,10 +13,12 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlmodel import Session, select
 
+from controller.permissions import Authority, all_of
 from controller.tables import Account, ApiToken
 from loa.clock import Clock
 from loa.entropy import Entropy
 from loa.errors import Refused
+from loa.names import AreaPath
 from loa.units import DurationMs, InstantMs
 
 FIRST_ACCOUNT = "admin"
@@ -38,6 +40,9 @@ class Means(Protocol):
     @property
     def entropy(self) -> Entropy: ...
 
+    @property
+    def province(self) -> AreaPath: ...
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -48,6 +53,7 @@ class Caller:
     token_hash: str
     one_time: bool = False
     """The password in use is the one printed at the first start."""
+    authority: Authority = Authority()
     use_is_old: bool = False
     """The last use of the token was noted a minute ago or more: `note_use` it."""
 
@@ -195,7 +201,7 @@ def caller_of(session: Session, means: Means, secret: str) -> Caller:
     if account is None:
         raise Refused("auth_required", field="authorization")
     use_is_old = token.last_used_at is None or now - token.last_used_at >= _USE_NOTED_EVERY_MS
-    return Caller(token.account, token.session, token.token_hash, account.one_time, use_is_old)
+    return Caller(token.account, token.session, token.token_hash, account.one_time, all_of(means.province), use_is_old)
 
 
 def note_use(session: Session, means: Means, hashed: str) -> None:

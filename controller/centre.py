@@ -7,6 +7,7 @@ tables, so a centre that was killed takes everything up again when it starts.
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,28 +17,34 @@ from typing import TypeVar
 
 from sqlmodel import Session
 
-from controller import keyfiles
+from controller import keyfiles, restored
 from controller.broker import Broker, choose_broker
+from controller.broker_files import broker_tls
 from controller.config import CentreConfig
 from controller.desk import CentreDesk
+from controller.enrolment_desk import EnrolmentDesk
 from controller.events import Events
 from controller.keyfiles import CentreKeys
+from controller.keywatch import KeyWarning, key_warnings
 from controller.media import MediaStore
-from controller.services import areas, due, settings, trust
-from controller.services.context import Changed, Context, Outgoing
+from controller.services import areas, due, record, settings, trust
+from controller.services.context import ORIGIN, Changed, Context, Outgoing
 from controller.store import Database
 from controller.wire.common import Waker, WireContext, keep_going
 from controller.wire.transmitter import Transmitter
 from devices.links.mqtt import MqttLink
 from devices.links.port import Link
+from devices.protocol.topics import AreaChannel
 from loa.clock import Clock, SystemClock
 from loa.entropy import Entropy, system_entropy
 from loa.errors import Refused
 from loa.names import AreaPath
+from loa.problems import explain
 from loa.units import InstantMs
 from scheduler.clock import DueClock
 
 T = TypeVar("T")
+_keys_log = logging.getLogger("loa.keys")
 CONTROLLER = "loa"
 """The account under which the controller acts by itself."""
 _LONGEST_PAUSE_S = 30.0
@@ -59,6 +66,8 @@ class Centre(CentreDesk):
         self._due_waker = Waker()
         self._due_clock: DueClock | None = None
         self._done_at = clock.now_ms()
+        self._looked_at = InstantMs(clock.now_ms() - 2 * record.DAY_MS)
+        """Receipts that came in by then were compared with the record."""
 
     db: Database
     media: MediaStore
@@ -67,6 +76,7 @@ class Centre(CentreDesk):
     broker: Broker | None
     link: Link
     transmitter: Transmitter
+    enrolment: EnrolmentDesk
     threads: bool
 
     @classmethod
@@ -112,6 +122,7 @@ class Centre(CentreDesk):
         self.media = MediaStore(config.media_folder)
         self.incoming_folder.mkdir(parents=True, exist_ok=True)
         self._open_keys()
+        self.enrolment = EnrolmentDesk(self)
         await self._first_documents()
         self.broker = None
         if link is None:
@@ -138,6 +149,7 @@ class Centre(CentreDesk):
         self.keys_created = not (folder / "controller.json").exists()
         self.keys = keyfiles.create_centre(folder, AreaPath(self.config.province), self.clock.now_ms(), self.entropy)
         self.province = self.keys.area
+        self._warn_of_keys()
 
     def _read_keys_again(self) -> bool:
         """What the roots signed meanwhile, a revocation above all, counts without a restart. The own key stays."""
@@ -148,6 +160,7 @@ class Centre(CentreDesk):
 
     async def _open_broker(self) -> Link:
         config = self.config
+        tls = broker_tls(config)
         self.broker = choose_broker(
             config.broker,
             config.broker_folder,
@@ -155,13 +168,14 @@ class Centre(CentreDesk):
             bind=config.broker_bind,
             port=config.broker_port,
             insecure=config.insecure_broker,
+            tls=tls,
         )
         await self.broker.start()
         self._closing.push_async_callback(self.broker.stop)
         name = f"loa-{self.keys.controller.key_id.hex()}"
         return MqttLink(
             self.broker.url, name, self.clock, self.entropy, keepalive_s=20.0, backoff_s=(0.2, 5.0),
-            max_queued_bytes=8 * 1024 * 1024,
+            max_queued_bytes=8 * 1024 * 1024, tls=tls,
         )  # fmt: skip
 
     async def _first_documents(self) -> None:
@@ -170,10 +184,12 @@ class Centre(CentreDesk):
 
         def work(session: Session) -> None:
             areas.ensure_province(session, ctx, self.config.province_name)
+            restored.tell(session, ctx, self.config.data)
             self._renew_trust(session, ctx)
             settings.ensure_settings(session, ctx, health_interval_s=self.config.health_interval_s)
 
         await self.db.unit_of_work(work)
+        restored.told(self.config.data)
 
     def _renew_trust(self, session: Session, ctx: Context) -> Outgoing:
         return trust.renew_trust(
@@ -183,6 +199,12 @@ class Centre(CentreDesk):
             revocations=self.keys.revocations,
             root_sets=self.keys.root_sets,
         )
+
+    def _warn_of_keys(self) -> None:
+        """At each start, and daily with the mandates, until somebody acts. A simulated world warns nobody."""
+        for warning in self.key_warnings() if self.threads else ():
+            said = explain(warning.problem, "en")
+            _keys_log.warning("%s. %s", said.title, said.remedy)
 
     # What others build on.
 
@@ -195,6 +217,7 @@ class Centre(CentreDesk):
             province=self.province,
             account=account,
             media=self.media,
+            origin=ORIGIN.get(),
         )
 
     async def reading(self, work: Callable[[Session], T]) -> T:
@@ -221,6 +244,10 @@ class Centre(CentreDesk):
     async def aside(self, work: Callable[[], T]) -> T:
         """Long work beside the event loop; on it in a simulated world, which has no threads."""
         return await asyncio.to_thread(work) if self.threads else work()
+
+    def key_warnings(self) -> tuple[KeyWarning, ...]:
+        """What is not as it should be with the keys, now."""
+        return key_warnings(self.keys, self.clock.now_ms())
 
     @property
     def broker_connected(self) -> bool:
@@ -258,11 +285,35 @@ class Centre(CentreDesk):
         done = await self.db.unit_of_work(work)
         self._done_at = now
         await self.transmitter.send(done.outgoing)
+        if any(one.channel is AreaChannel.TRUST for one in done.outgoing.documents):
+            self._warn_of_keys()
         for broadcast in done.value.started:
             self.events.publish("air", broadcast, on=True)
         for broadcast in done.value.ended:
             self.events.publish("broadcast", broadcast, status="ended")
-        await self._until_due(done.value.next_at)
+        head_at = await self._keep_record(ctx)
+        await self._until_due(min((one for one in (done.value.next_at, head_at) if one is not None), default=None))
+
+    async def _keep_record(self, ctx: Context) -> InstantMs | None:
+        """Where broadcasts were heard, and the head for the nodes; when it is due again. Apart from what is urgent."""
+        since, now = self._looked_at, ctx.now
+
+        def look(session: Session) -> tuple[tuple[record.Told, ...], InstantMs | None]:
+            due_at = record.head_due(session, ctx)
+            daily = due_at is not None and due_at <= now
+            return record.untold(session, now, since, daily=daily), due_at
+
+        told, due_at = await self.db.reading(look)
+        if told or (due_at is not None and due_at <= now):
+
+            def write(session: Session) -> tuple[Outgoing, InstantMs | None]:
+                record.write_told(session, ctx, told)
+                return record.issue_head(session, ctx), record.head_due(session, ctx)
+
+            outgoing, due_at = await self.db.unit_of_work(write)
+            await self.transmitter.send(outgoing)
+        self._looked_at = now
+        return due_at
 
     async def _until_due(self, next_at: InstantMs | None) -> None:
         """Until then; earlier where plans changed, the roots signed something, or the wall clock jumped."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -9,19 +10,37 @@ from sqlmodel import Session
 
 from audio.importing import ImportedAudio, ImportOptions, import_recording
 from controller.events import Events
-from controller.services import areas, broadcasts, bulletins, coverage, nodes, programmes, timetables
+from controller.peoplekeys import alert_in, approve, seal_seed, unseal_seed
+from controller.rootwork import new_appointment
+from controller.services import areas, broadcasts, bulletins, coverage, nodes, people_keys, programmes, timetables
 from controller.services.areas import AreaView
 from controller.services.broadcasts import BroadcastView, Issued, IssueForm
 from controller.services.bulletins import BulletinView, NewRendition
-from controller.services.context import Changed, Context
+from controller.services.context import Changed, Context, note_deed
 from controller.services.coverage import Coverage
 from controller.services.nodes import Enrolled, NodeView
+from controller.services.people_keys import PersonKeyView
 from controller.services.programmes import ProgrammeForm, ProgrammeView
 from devices.protocol.documents import Timetable
+from devices.protocol.keys import SigningKey
 from devices.protocol.media import manifest_for
+from devices.protocol.trust import Power
+from loa.errors import Refused
+from loa.names import AreaPath
+from loa.precedence import Kind, Precedence
 
 T = TypeVar("T")
 Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class KeyWish:
+    """What a person asks for: an appointment to approve alerts of this kind in this area, for so many days."""
+
+    area: str
+    kind: Kind
+    days: int
+    passphrase: str = field(repr=False)
 
 
 class CentreWork(Protocol):
@@ -125,6 +144,46 @@ class CentreDesk:
         self.events.publish("programme", view.id, title=view.title, stopped=True)
         return view
 
+    async def make_person_key(self: CentreWork, wish: KeyWish, *, account: str) -> PersonKeyView:
+        """A new key for the account, sealed here under its passphrase. Raises Refused as `people_keys` and
+        `peoplekeys.seal_seed` do; bad_days.
+        """
+        ctx = self.context(account)
+        key = SigningKey(ctx.entropy(32))
+        wished = new_appointment(
+            holder=account, public_key=key.public_key, area=AreaPath(wish.area), ceiling=Precedence.EMERGENCY,
+            powers=Power.APPROVE, kind=wish.kind, days=wish.days, now_ms=ctx.now, entropy=ctx.entropy,
+        )  # fmt: skip
+        sealed = await self.aside(lambda: seal_seed(key.seed, wish.passphrase, ctx.entropy))
+        return await self.do(
+            account,
+            lambda session, ctx: Changed(people_keys.keep_person_key(session, ctx, sealed_seed=sealed, wished=wished)),
+        )
+
+    async def change_key_passphrase(self: CentreWork, key: str, *, old: str, new: str, account: str) -> PersonKeyView:
+        """Raises Refused: wrong_passphrase, weak_passphrase, too_large, and as `people_keys.seal_anew` does."""
+        ctx = self.context(account)
+        before = await self.reading(lambda session: people_keys.sealed_seed_of(session, ctx, key))
+        seed = await _opened(self, key, before, old, account)
+        after = await self.aside(lambda: seal_seed(seed, new, ctx.entropy))
+        return await self.do(
+            account,
+            lambda session, ctx: Changed(people_keys.seal_anew(session, ctx, key, before=before, after=after)),
+        )
+
+    async def approve_body(self: CentreWork, key: str, *, passphrase: str, body: bytes, account: str) -> bytes:
+        """The account's approval of an alert body, with a key of its own that is kept here. Whoever calls this counts
+        the tries. Raises Refused: wrong_passphrase, not_an_alert_body, drill_mismatch, key_retired, not_found.
+        """
+        ctx = self.context(account)
+        kind = alert_in(body).kind
+        sealed = await self.reading(lambda session: people_keys.sealed_seed_of(session, ctx, key, kind=kind))
+        return approve(body, SigningKey(await _opened(self, key, sealed, passphrase, account)))
+
+    async def retire_person_key(self: CentreWork, key: str, *, account: str) -> PersonKeyView:
+        """As `people_keys.retire_person_key`."""
+        return await self.do(account, lambda session, ctx: Changed(people_keys.retire_person_key(session, ctx, key)))
+
     async def issue_now(self: CentreWork, form: IssueForm, *, account: str) -> Issued:
         """As `broadcasts.issue_now`. The order is on its way when this returns."""
 
@@ -219,6 +278,21 @@ def _rendition(imported: ImportedAudio, language: str) -> NewRendition:
         peak_centi_db=round(made.peak_dbtp * 100),
     )
     return NewRendition(made.data, manifest, language=language, levelled_by=made.levelled_by)
+
+
+async def _opened(centre: CentreWork, key: str, sealed: bytes, passphrase: str, account: str) -> bytes:
+    """The seed; a wrong passphrase is on the record. Raises Refused(wrong_passphrase, bad_key_file)."""
+
+    def note(session: Session, ctx: Context) -> Changed[None]:
+        note_deed(session, ctx, "wrong_passphrase", "person_key", key)
+        return Changed(None)
+
+    try:
+        return await centre.aside(lambda: unseal_seed(sealed, passphrase))
+    except Refused as error:
+        if error.code == "wrong_passphrase":
+            await centre.do(account, note)
+        raise
 
 
 def _note(imported: ImportedAudio) -> str:

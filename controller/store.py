@@ -100,7 +100,7 @@ class Database:
                     self.trouble = None
                     return value
             except DBAPIError as error:
-                if tries_left and _sqlstate(error) in _COLLIDED:
+                if tries_left and _collided(error):
                     continue
                 explained = _explained(error)
                 if isinstance(explained, LoaError):
@@ -117,13 +117,18 @@ class Database:
             raise _explained(error) from error
 
     def _begin_sqlite(self, connection: Any) -> None:
-        if connection.get_execution_options().get("loa_reading", False):
-            connection.exec_driver_sql("BEGIN")
-            return
-        # Units of work take turns: behind a foreign lock they fail together, not each after a wait of its own.
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={getattr(self._may_wait, 'ms', self._busy_ms)}")
-        # A writer takes the lock at once: taking it later, after reads, could only fail.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # By the driver's own cursor: it is done for every group of reports, and costs a third of what it did otherwise.
+        execute = connection.connection.cursor().execute
+        try:
+            if connection.get_execution_options().get("loa_reading", False):
+                execute("BEGIN")
+                return
+            # Units of work take turns: behind a foreign lock they fail together, not each after a wait of its own.
+            execute(f"PRAGMA busy_timeout={getattr(self._may_wait, 'ms', self._busy_ms)}")
+            # A writer takes the lock at once: taking it later, after reads, could only fail.
+            execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise OperationalError("BEGIN", None, error) from error
 
     def upgrade(self) -> None:
         """Bring the tables to the newest form (Alembic, head)."""
@@ -150,6 +155,14 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, busy_ms:
     for pragma in (f"busy_timeout={busy_ms}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _collided(error: DBAPIError) -> bool:
+    """Whether another unit of work was first: at the same rows, or at the end of the record."""
+    if _sqlstate(error) == "23505":
+        name = getattr(getattr(error.orig, "diag", None), "constraint_name", None) or ""
+        return name.startswith("record_entry")
+    return _sqlstate(error) in _COLLIDED
 
 
 def _sqlstate(error: DBAPIError) -> str:

@@ -10,6 +10,9 @@ from loa.errors import LoaError
 from loa.problems_api import API_PROBLEMS
 from loa.problems_audio import AUDIO_PROBLEMS
 from loa.problems_centre import CENTRE_PROBLEMS
+from loa.problems_enrolment import ENROLMENT_PROBLEMS
+from loa.problems_keeping import KEEPING_PROBLEMS
+from loa.problems_keys import KEY_PROBLEMS
 
 Language = Literal["vi", "en"]
 
@@ -184,8 +187,8 @@ PROBLEMS: dict[str, Words] = {
     "key_missing": Words(
         "Không đọc được tệp khoá {field}: {detail}",
         "The key file {field} cannot be read: {detail}",
-        "Kiểm tra đường dẫn và quyền đọc; `loa keys init` tạo bộ khoá mới.",
-        "Look at the path and its permissions; `loa keys init` makes a new set.",
+        "Kiểm tra đường dẫn và quyền đọc; `loa keys init` tạo bộ mới, `loa keys install` đưa vào bộ tạo ở máy khác.",
+        "Look at the path and permissions; `loa keys init` makes a new set, `loa keys install` brings one in.",
     ),
     "key_file_unwritable": Words(
         "Không ghi được tệp khoá {field}: {detail}",
@@ -231,7 +234,11 @@ PROBLEMS: dict[str, Words] = {
     ),
 }
 """One row a code, sorted by where it arises. Every code raised anywhere has a row; a test checks it."""
-PROBLEMS |= {code: Words(*row) for code, row in (AUDIO_PROBLEMS | API_PROBLEMS | CENTRE_PROBLEMS).items()}
+PROBLEMS |= {
+    code: Words(*row)
+    for code, row in (AUDIO_PROBLEMS | API_PROBLEMS | CENTRE_PROBLEMS | KEEPING_PROBLEMS | KEY_PROBLEMS).items()
+}
+PROBLEMS |= {code: Words(*row) for code, row in ENROLMENT_PROBLEMS.items()}
 
 _UNKNOWN = Words("Lỗi: {code}", "Error: {code}", "Báo cho người bảo trì.", "Tell the maintainer.")
 

@@ -13,6 +13,18 @@ API_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
         "Kiểm tra tên tài khoản và mật khẩu rồi thử lại.",
         "Check the account's name and the password, then try again.",
     ),
+    "not_permitted": (
+        "Vai trò của bạn không được làm việc này: {value}",
+        "Your role does not allow this: {value}",
+        "Nhờ người có vai trò phù hợp, hoặc xin quản trị viên tỉnh cấp quyền.",
+        "Ask somebody whose role it is, or ask the province administrator for the role.",
+    ),
+    "route_without_permission": (
+        "Lỗi lập trình: địa chỉ {value} không nêu quyền cần có",
+        "A mistake in the program: {value} names no permission",
+        "Báo người bảo trì.",
+        "Tell the maintainer.",
+    ),
     "csrf": (
         "Yêu cầu thiếu mã chống giả mạo",
         "The request has no valid CSRF token",

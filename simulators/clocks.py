@@ -1,8 +1,9 @@
 """A box's own clock: wrong by an offset, and running fast or slow."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from loa.clock import Clock
+from loa.clock import Clock, Timer
 from loa.entropy import Entropy, fraction
 from loa.units import InstantMs
 
@@ -45,6 +46,9 @@ class SkewedClock:
 
     async def sleep(self, seconds: float) -> None:
         await self._true.sleep(max(0.0, seconds) / self._rate)
+
+    def call_later(self, seconds: float, act: Callable[[], object]) -> Timer:
+        return self._true.call_later(max(0.0, seconds) / self._rate, act)
 
     def true_instant_ms(self, monotonic_s: float) -> float:
         """What the true wall clock shows when this clock's monotonic reading is `monotonic_s`."""

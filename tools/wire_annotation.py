@@ -39,22 +39,26 @@ class _Walk:
         argument = int.from_bytes(self.data[at + 1 : at + 1 + width], "big") if width else first & 0x1F
         return first >> 5, argument, at + 1 + width
 
-    def sign1(self) -> None:
-        self.say(0, 1, 0, "tag 18: COSE_Sign1")
-        self.say(1, 2, 0, "array of 4")
-        _, length, at = self.head(2)
-        self.say(2, at, 1, f"protected header, {length} bytes:")
-        self.say(at, at + 1, 2, "map of 2")
-        self.say(at + 1, at + 3, 3, "1 alg: -8 EdDSA")
-        self.say(at + 3, at + 5, 3, "4 kid: 8 bytes")
-        self.say(at + 5, at + 13, 3, "key id")
-        self.say(at + 13, at + 14, 1, "unprotected header: empty map")
-        _, length, body = self.head(at + 14)
-        self.say(at + 14, body, 1, f"payload, {length} bytes:")
-        self.message(body, body + length, 2)
-        end = body + length
-        self.say(end, end + 2, 1, "signature, 64 bytes:")
-        self.say(end + 2, len(self.data), 2, "Ed25519 over Sig_structure")
+    def sign1(self, start: int = 0, depth: int = 0) -> None:
+        self.say(start, start + 1, depth, "tag 18: COSE_Sign1")
+        self.say(start + 1, start + 2, depth, "array of 4")
+        _, length, at = self.head(start + 2)
+        self.say(start + 2, at, depth + 1, f"protected header, {length} bytes:")
+        self.say(at, at + 1, depth + 2, "map of 2")
+        self.say(at + 1, at + 3, depth + 3, "1 alg: -8 EdDSA")
+        self.say(at + 3, at + 5, depth + 3, "4 kid: 8 bytes")
+        self.say(at + 5, at + 13, depth + 3, "key id")
+        self.say(at + 13, at + 14, depth + 1, "unprotected header: empty map")
+        if self.data[at + 14] == 0xF6:
+            end = at + 15
+            self.say(at + 14, end, depth + 1, "payload: nil, it comes beside")
+        else:
+            _, length, body = self.head(at + 14)
+            self.say(at + 14, body, depth + 1, f"payload, {length} bytes:")
+            end = body + length
+            self.message(body, end, depth + 2)
+        self.say(end, end + 2, depth + 1, "signature, 64 bytes:")
+        self.say(end + 2, end + 66, depth + 2, "Ed25519 over Sig_structure")
 
     def message(self, start: int, end: int, depth: int) -> None:
         raw: Any = cbor2.loads(self.data[start:end])
@@ -91,7 +95,10 @@ class _Walk:
         end = after + count if major in (2, 3) else after
         if major == 2:
             self.say(start, after, depth, f"{name}: {count} bytes")
-            self.say(after, end, depth + 1, "")
+            if plan.name == "alert_body":
+                self.message(after, end, depth + 1)
+            else:
+                self.say(after, end, depth + 1, "")
         else:
             self.say(start, end, depth, f"{name}: {self.told(at, end, plan)}")
         return end
@@ -101,6 +108,10 @@ class _Walk:
         if major == 5:
             return self.map(at, depth, _part(plan))
         end = after + count if major in (2, 3) else after
+        if plan.name == "approvals":
+            self.say(at, after, depth, f"{count} bytes: COSE_Sign1")
+            self.sign1(after, depth + 1)
+            return end
         self.say(at, end, depth, self.told(at, end, plan) if major != 2 else f"{count} bytes")
         return end
 

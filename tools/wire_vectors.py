@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from devices.protocol.documents import Entry, Hours, Placement, Settings, Timeta
 from devices.protocol.envelope import Message, Sealed, encode, open_any, seal
 from devices.protocol.keys import SigningKey
 from devices.protocol.media import BlockRange, Piece, TimeReply, TimeRequest, Want, digest_of, manifest_for
-from devices.protocol.orders import OrderAction
+from devices.protocol.orders import Order, OrderAction
+from devices.protocol.record import RecordHead
 from devices.protocol.reports import (
     Acknowledgement,
     AreaVersion,
@@ -36,6 +37,9 @@ DIGEST = digest_of(encode(MANIFEST))
 SEEDS = {
     "controller": CONTROLLER,
     "person": PERSON,
+    "driller": world.DRILLER,
+    "first officer": world.FIRST,
+    "second officer": world.SECOND,
     "node": NODE_KEY,
     "stranger": world.key_of("stranger"),
     "root 1": world.ROOT_KEYS[0],
@@ -81,16 +85,12 @@ def _from_the_centre() -> list[Vector]:
     received, replied = InstantMs(NOW + 40), InstantMs(NOW + 41)
     reply = TimeReply(node=NODE, nonce=world.id_of("nonce"), sent_at=123_456, received_at=received, replied_at=replied)
     acknowledgement = Acknowledgement(node=NODE, epoch=b"epoch--1", number=7, issued_at=NOW)
+    record = RecordHead(area=world.PROVINCE, number=41, hash=hashlib.sha256(b"an entry").digest(), at=NOW)
     ctl, trust = down_topic(NODE, DownChannel.CTL), area_topic(world.PROVINCE, AreaChannel.TRUST)
     pieces = down_topic(NODE, DownChannel.PIECE)
     return [
         _signed("order", area_topic(COMMUNE, AreaChannel.ORDER), world.order(), "controller"),
-        _signed(
-            "order-emergency",
-            area_topic(COMMUNE, AreaChannel.ORDER),
-            world.order(id=world.id_of("e"), precedence=Precedence.EMERGENCY, siren=1, renditions=(), repeats=0),
-            "person",
-        ),
+        *_emergencies(),
         _signed(
             "order-stop",
             down_topic(NODE, DownChannel.ORDER),
@@ -106,9 +106,8 @@ def _from_the_centre() -> list[Vector]:
         ),
         _signed("timetable", area_topic(COMMUNE, AreaChannel.TIMETABLE), timetable, "controller"),
         _signed("settings", area_topic(COMMUNE, AreaChannel.SETTINGS), settings, "controller"),
-        Vector(
-            "trust", trust, "controller", world.Centre.usual().document(), note="three appointments, three mandates"
-        ),
+        Vector("trust", trust, "controller", world.Centre.usual().document(), note="five appointments, five mandates"),
+        _signed("record-head", area_topic(world.PROVINCE, AreaChannel.RECORD), record, "controller"),
         _signed("placement", ctl, placement, "controller"),
         _signed("acknowledgement", ctl, acknowledgement, "controller"),
         _signed("time-reply", ctl, reply, "controller", "judged at a node whose request had this nonce"),
@@ -122,6 +121,22 @@ def _from_the_centre() -> list[Vector]:
             None,
             encode(Piece(rendition=DIGEST, offset=ByteCount(0), data=FILE[:256])),
         ),
+    ]
+
+
+def _emergencies() -> list[Vector]:
+    topic = area_topic(COMMUNE, AreaChannel.ORDER)
+
+    def one(name: str, people: tuple[SigningKey, ...], note: str, **changes: Any) -> Vector:
+        values = {"id": world.id_of("e"), "siren": 1, "renditions": (), "repeats": 0} | changes
+        return Vector(name, topic, "controller", world.emergency(*people, **values), note=note)
+
+    cancel = {"id": world.id_of("c"), "action": OrderAction.STOP, "subject": world.id_of("e"), "siren": 0, "repeats": 1}
+    return [
+        one("order-emergency", (PERSON,), "approved by the commune's person"),
+        one("order-emergency-by-two", (world.FIRST, world.SECOND), "approved by two of the province"),
+        one("order-drill", (world.DRILLER,), "approved by the commune's person for drills", kind=Kind.DRILL),
+        one("order-cancel", (world.FIRST,), "one person of the province is enough to cancel", **cancel),
     ]
 
 
@@ -180,10 +195,59 @@ def _refused_orders() -> list[Vector]:
         one("untrusted-key", world.sealed_order(SEEDS["stranger"]), "untrusted_key", "stranger"),
         one("wrong-target", elsewhere, "wrong_target"),
         one("expired", past, "expired"),
-        one("emergency-by-controller", world.sealed_order(precedence=Precedence.EMERGENCY), "mandate_exceeded"),
+        one("emergency-by-controller", world.sealed_order(precedence=Precedence.EMERGENCY), "approval_missing"),
         one("wider-than-mandate", world.sealed_order(PERSON, areas=(world.PROVINCE,)), "mandate_exceeded", "person"),
         one("drill-by-live-key", world.sealed_order(kind=Kind.DRILL), "drill_mismatch"),
-        one("approvals", world.sealed_order(PERSON, alert_body=b"body"), "approval_missing", "person"),
+        *_refused_emergencies(),
+    ]
+
+
+def _refused_emergencies() -> list[Vector]:
+    topic = area_topic(COMMUNE, AreaChannel.ORDER)
+    plain = world.order(precedence=Precedence.EMERGENCY)
+    other = replace(plain, siren=1)
+    wide = world.order(precedence=Precedence.EMERGENCY, areas=(world.PROVINCE,))
+
+    def one(name: str, order: Order, verdict: str, note: str) -> Vector:
+        return Vector(f"refused-{name}", topic, "controller", seal(order, CONTROLLER), verdict, note)
+
+    return [
+        one(
+            "one-of-two",
+            world.approved(plain, world.FIRST),
+            "approval_missing",
+            "a person of the province is one half, for a commune too",
+        ),
+        one(
+            "one-person-twice",
+            world.approved(plain, world.FIRST, world.FIRST),
+            "approval_missing",
+            "two approvals, one person",
+        ),
+        one(
+            "province-by-commune",
+            world.approved(wide, PERSON),
+            "mandate_exceeded",
+            "the commune's person for the whole province",
+        ),
+        one(
+            "drill-approved-live",
+            world.approved(plain, world.DRILLER),
+            "drill_mismatch",
+            "a drill key on a live alert",
+        ),
+        one(
+            "forged-start",
+            world.approved(plain, PERSON, not_before=InstantMs(plain.start_at + 1)),
+            "beyond_approval",
+            "starts before the window that was approved",
+        ),
+        one(
+            "body-swapped",
+            replace(world.approved(other, PERSON), approvals=world.approved(plain, PERSON).approvals),
+            "bad_signature",
+            "approvals of another body",
+        ),
     ]
 
 

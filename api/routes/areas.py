@@ -6,8 +6,10 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from api.asking import DeskHere
+from api.needs import needs
 from api.problems import documented
 from api.shapes import AreaText, Asked, Page, Shown, Text, Title
+from controller.permissions import Permission
 from controller.services import areas
 from controller.services.areas import AreaView
 
@@ -32,6 +34,7 @@ def area_shown(view: AreaView) -> AreaShown:
 
 
 @router.get("/areas", operation_id="list_areas", responses=documented())
+@needs(Permission.AREA_READ)
 async def list_areas(
     desk: DeskHere, within: Annotated[AreaText | None, Query(description="Only this place and what lies in it")] = None
 ) -> Page[AreaShown]:
@@ -43,6 +46,7 @@ async def list_areas(
 @router.post(
     "/areas", operation_id="add_area", status_code=201, responses=documented("csrf", "already_exists", "not_found")
 )
+@needs(Permission.AREA_MANAGE)
 async def add_area(asked: NewArea, desk: DeskHere) -> AreaShown:
     """Add a commune to the province, or a village to a commune."""
     return area_shown(
@@ -53,6 +57,7 @@ async def add_area(asked: NewArea, desk: DeskHere) -> AreaShown:
 
 
 @router.get("/areas/{path:path}", operation_id="get_area", responses=documented("not_found"))
+@needs(Permission.AREA_READ)
 async def get_area(path: Annotated[AreaText, Path(examples=["quang-ninh/co-to"])], desk: DeskHere) -> AreaShown:
     """One area."""
     return area_shown(await desk.read(lambda session, _: areas.area(session, path)))

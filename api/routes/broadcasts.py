@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from api.asking import ONCE, Cursor, DeskHere, Limit
 from api.idempotency import IdempotentRoute
 from api.listing import broadcast_ids, receipt_rows
+from api.needs import needs
 from api.problems import documented
 from api.shapes import (
     AreaText,
@@ -33,6 +34,7 @@ from api.shapes import (
     whole,
     word_of,
 )  # fmt: skip
+from controller.permissions import Permission
 from controller.services import broadcasts, coverage
 from controller.services.broadcasts import BroadcastView, IssueForm
 from controller.services.context import Context
@@ -196,6 +198,7 @@ def coverage_shown(view: Coverage, homes: Mapping[str, str], *, detail: bool) ->
 
 
 @router.get("/broadcasts", operation_id="list_broadcasts", responses=documented("bad_cursor"))
+@needs(Permission.BROADCAST_READ)
 async def list_broadcasts(
     desk: DeskHere,
     *,
@@ -223,6 +226,7 @@ async def list_broadcasts(
         "emergency_needs_release", "out_of_hours", "idempotency_conflict",
     ),
 )  # fmt: skip
+@needs(Permission.BROADCAST_ISSUE)
 async def issue_broadcast(asked: NewBroadcast, desk: DeskHere) -> BroadcastShown:
     """Say approved bulletins at once. The order is on its way when this returns; watch its coverage."""
     issued = await desk.centre.issue_now(
@@ -243,6 +247,7 @@ async def issue_broadcast(asked: NewBroadcast, desk: DeskHere) -> BroadcastShown
 
 
 @router.get("/broadcasts/{broadcast}", operation_id="get_broadcast", responses=documented("not_found"))
+@needs(Permission.BROADCAST_READ)
 async def get_broadcast(broadcast: BroadcastInPath, desk: DeskHere) -> BroadcastShown:
     """One broadcast."""
     return broadcast_shown(await desk.centre.broadcast(broadcast))
@@ -252,6 +257,7 @@ async def get_broadcast(broadcast: BroadcastInPath, desk: DeskHere) -> Broadcast
     "/broadcasts/{broadcast}/recall", operation_id="recall_broadcast", dependencies=ONCE,
     responses=documented("csrf", "not_found", "broadcast_over", "idempotency_conflict"),
 )  # fmt: skip
+@needs(Permission.BROADCAST_RECALL)
 async def recall(broadcast: BroadcastInPath, desk: DeskHere) -> BroadcastShown:
     """Take a broadcast back: out of the timetable where it is to come, silenced where it sounds."""
     return broadcast_shown(await desk.centre.recall(broadcast, account=desk.account))
@@ -261,12 +267,14 @@ async def recall(broadcast: BroadcastInPath, desk: DeskHere) -> BroadcastShown:
     "/broadcasts/{broadcast}/stop", operation_id="stop_broadcast", dependencies=ONCE,
     responses=documented("csrf", "not_found", "broadcast_over", "idempotency_conflict"),
 )  # fmt: skip
+@needs(Permission.BROADCAST_RECALL)
 async def stop(broadcast: BroadcastInPath, desk: DeskHere) -> BroadcastShown:
     """Silence what sounds; it does not start where it has not yet."""
     return broadcast_shown(await desk.centre.stop_broadcast(broadcast, account=desk.account))
 
 
 @router.get("/broadcasts/{broadcast}/coverage", operation_id="get_coverage", responses=documented("not_found"))
+@needs(Permission.BROADCAST_READ)
 async def get_coverage(
     broadcast: BroadcastInPath,
     desk: DeskHere,
@@ -284,6 +292,7 @@ async def get_coverage(
 
 
 @router.get("/receipts", operation_id="list_receipts", responses=documented("bad_cursor"))
+@needs(Permission.RECEIPT_READ)
 async def list_receipts(
     desk: DeskHere,
     limit: Limit = 50,

@@ -13,6 +13,7 @@ from sqlmodel import Session
 from api.asking import Cursor, DeskHere, Limit
 from api.imports import Import, Imports
 from api.listing import bulletin_ids
+from api.needs import needs
 from api.problems import Problem, documented, language_of, problem_of, refusal_of
 from api.shapes import (
     AreaText,
@@ -27,6 +28,7 @@ from api.shapes import (
     moment_or_none,
 )
 from api.upload import Uploaded, receive_form
+from controller.permissions import Permission
 from controller.services import areas, bulletins
 from controller.services.bulletins import BulletinView
 from controller.services.context import Context
@@ -139,6 +141,7 @@ def import_shown(item: Import, request: Request) -> ImportShown:
 
 
 @router.get("/bulletins", operation_id="list_bulletins", responses=documented("bad_cursor"))
+@needs(Permission.BULLETIN_READ)
 async def list_bulletins(
     desk: DeskHere, limit: Limit = 50, cursor: Cursor = None, area: Annotated[AreaText | None, Query()] = None
 ) -> Page[BulletinShown]:
@@ -171,6 +174,7 @@ def _form() -> dict[str, Any]:
     "/bulletins", operation_id="add_bulletin", status_code=202, openapi_extra=_form(),
     responses=documented("csrf", "not_found", *FILE_CODES),
 )  # fmt: skip
+@needs(Permission.BULLETIN_DRAFT)
 async def add_bulletin(
     request: Request,
     response: Response,
@@ -212,6 +216,7 @@ def _fields_of(uploaded: Uploaded) -> NewBulletin:
 
 
 @router.get("/imports/{import_id}", operation_id="get_import", responses=documented("not_found"))
+@needs(Permission.BULLETIN_DRAFT)
 async def get_import(
     import_id: Annotated[Hex16, Path()],
     request: Request,
@@ -230,6 +235,7 @@ async def get_import(
     "/imports/{import_id}", operation_id="cancel_import", status_code=202,
     responses=documented("csrf", "not_found", "import_over"),
 )  # fmt: skip
+@needs(Permission.BULLETIN_DRAFT)
 async def cancel_import(import_id: Annotated[Hex16, Path()], request: Request, desk: DeskHere) -> ImportShown:
     """Stop an import at its next step; nothing of it is kept."""
     imports: Imports = request.app.state.imports
@@ -239,6 +245,7 @@ async def cancel_import(import_id: Annotated[Hex16, Path()], request: Request, d
 
 
 @router.get("/bulletins/{bulletin}", operation_id="get_bulletin", responses=documented("not_found"))
+@needs(Permission.BULLETIN_READ)
 async def get_bulletin(bulletin: Annotated[Hex16, Path()], desk: DeskHere) -> BulletinShown:
     """One bulletin."""
     return bulletin_shown(await desk.read(lambda session, _: bulletins.bulletin(session, bulletin)))
@@ -248,6 +255,7 @@ async def get_bulletin(bulletin: Annotated[Hex16, Path()], desk: DeskHere) -> Bu
     "/bulletins/{bulletin}/approve", operation_id="approve_bulletin",
     responses=documented("csrf", "not_found", "content_changed", "withdrawn"),
 )  # fmt: skip
+@needs(Permission.BULLETIN_APPROVE)
 async def approve(bulletin: Annotated[Hex16, Path()], asked: Approval, desk: DeskHere) -> BulletinShown:
     """Approve what you heard, named by its content hash. Until accounts have roles you may approve your own."""
     return bulletin_shown(await desk.centre.approve(bulletin, content_hash=asked.content_hash, account=desk.account))
@@ -256,6 +264,7 @@ async def approve(bulletin: Annotated[Hex16, Path()], asked: Approval, desk: Des
 @router.post(
     "/bulletins/{bulletin}/withdraw", operation_id="withdraw_bulletin", responses=documented("csrf", "not_found")
 )
+@needs(Permission.BULLETIN_WITHDRAW)
 async def withdraw(bulletin: Annotated[Hex16, Path()], desk: DeskHere) -> BulletinShown:
     """Take a bulletin out: it is not broadcast any more, and leaves the timetable."""
     return bulletin_shown(await desk.centre.withdraw(bulletin, account=desk.account))
@@ -269,6 +278,7 @@ async def withdraw(bulletin: Annotated[Hex16, Path()], desk: DeskHere) -> Bullet
         206: {"description": "The range that was asked for", "content": {"audio/ogg": {}}},
     },
 )  # fmt: skip
+@needs(Permission.BULLETIN_READ)
 async def hear(digest: Annotated[Hex32, Path()], request: Request, desk: DeskHere) -> FileResponse:
     """The sound as loudspeakers get it; ranges are served, so that a browser can jump about."""
     media = desk.centre.context(desk.account).media

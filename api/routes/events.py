@@ -7,7 +7,9 @@ from fastapi.responses import StreamingResponse
 
 from api.asking import Asker
 from api.events import EventBoard
+from api.needs import needs
 from api.problems import documented
+from controller.permissions import Permission
 
 router = APIRouter(prefix="/api/v1", tags=["live"])
 
@@ -25,6 +27,7 @@ router = APIRouter(prefix="/api/v1", tags=["live"])
         },
     },
 )
+@needs(Permission.BROADCAST_READ)
 async def listen(
     request: Request,
     caller: Asker,

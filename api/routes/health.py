@@ -8,9 +8,11 @@ from sqlmodel import text
 
 from api.asking import Asker, CentreHere
 from api.metrics import CONTENT_TYPE, Gauges
+from api.needs import needs
 from api.problems import documented
 from api.shapes import Shown
 from controller.media import RESERVE_BYTES
+from controller.permissions import Open, Permission
 from loa.errors import LoaError
 
 router = APIRouter(tags=["running"])
@@ -18,9 +20,12 @@ Word = Literal["ok", "failed"]
 
 
 class Health(Shown):
-    status: Word = Field(description="ok where all of these are")
+    status: Word = Field(description="ok where database, broker and disk are")
     database: Word = Field(description="failed where it cannot be read, or the last change could not be written")
     broker: Word
+    keys: Literal["ok", "attention"] = Field(
+        description="attention where roots lie on this machine or an appointment is about to end; see /api/v1/keys"
+    )
     disk: Word = Field(description="failed where new recordings would be refused; broadcasts still go")
 
 
@@ -28,6 +33,7 @@ class Health(Shown):
     "/healthz", operation_id="health", openapi_extra={"security": []},
     responses={503: {"model": Health, "description": "Something is not well"}},
 )  # fmt: skip
+@needs(Open.PUBLIC)
 async def healthz(centre: CentreHere, response: Response) -> Health:
     """Whether the centre can do its work. Tells nothing else to strangers."""
     try:
@@ -39,7 +45,8 @@ async def healthz(centre: CentreHere, response: Response) -> Health:
     disk: Word = "ok" if centre.context("loa").media.free_bytes() > RESERVE_BYTES else "failed"
     well = database == broker == disk == "ok"
     response.status_code = 200 if well else 503
-    return Health(status="ok" if well else "failed", database=database, broker=broker, disk=disk)
+    keys: Literal["ok", "attention"] = "attention" if centre.key_warnings() else "ok"
+    return Health(status="ok" if well else "failed", database=database, broker=broker, keys=keys, disk=disk)
 
 
 @router.get(
@@ -47,6 +54,7 @@ async def healthz(centre: CentreHere, response: Response) -> Health:
     responses={**documented(), 200: {"description": "Prometheus' text format", "content": {"text/plain": {}}}},
     response_class=Response,
 )  # fmt: skip
+@needs(Permission.FIGURES_READ)
 async def metrics(request: Request, caller: Asker) -> Response:
     """Figures for Prometheus; give it an API token."""
     del caller

@@ -10,8 +10,10 @@ from sqlmodel import select
 
 from api.asking import ONCE, DeskHere
 from api.idempotency import IdempotentRoute
+from api.needs import needs
 from api.problems import documented
 from api.shapes import AreaText, Asked, NameText, Page, PrecedenceWord, Shown, Text, Volume, moment_or_none, whole
+from controller.permissions import Permission
 from controller.services import nodes
 from controller.services.context import Changed
 from controller.services.nodes import NodeView
@@ -31,6 +33,9 @@ class NodeShown(Shown):
     public_key: str = Field(description="Ed25519, hex")
     volume: int = Field(description="As ordered; the node's own word is in `health`")
     state: str = Field(description="online, silent, never (not heard from yet), retired")
+    contested: bool = Field(
+        default=False, description="It connects again and again: a second box under its name, or a very bad link"
+    )
     last_heard_at: datetime | None
     health: "HealthShown | None"
 
@@ -99,7 +104,7 @@ class StationShown(Shown):
     description: str
 
 
-def node_shown(view: NodeView) -> NodeShown:
+def node_shown(view: NodeView, *, contested: bool = False) -> NodeShown:
     health = view.health
     return NodeShown(
         id=view.id,
@@ -110,6 +115,7 @@ def node_shown(view: NodeView) -> NodeShown:
         public_key=view.public_key.hex(),
         volume=view.volume,
         state=view.state,
+        contested=contested,
         last_heard_at=moment_or_none(view.last_heard_at),
         health=None
         if health is None
@@ -131,6 +137,7 @@ def node_shown(view: NodeView) -> NodeShown:
 
 
 @router.get("/nodes", operation_id="list_nodes", responses=documented())
+@needs(Permission.NODE_READ)
 async def list_nodes(
     desk: DeskHere,
     area: Annotated[AreaText | None, Query(description="Only those in this place")] = None,
@@ -138,18 +145,24 @@ async def list_nodes(
 ) -> Page[NodeShown]:
     """All nodes with how they are, by name."""
     views = await desk.read(lambda session, ctx: nodes.list_nodes(session, ctx, within=area, retired=retired))
-    return Page(items=[node_shown(view) for view in views])
+    now = desk.centre.clock.now_ms()
+    contested = set(desk.centre.transmitter.contested.names(now))
+    return Page(items=[node_shown(view, contested=view.id in contested) for view in views])
 
 
 @router.get("/nodes/{node}", operation_id="get_node", responses=documented("not_found"))
+@needs(Permission.NODE_READ)
 async def get_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
     """One node."""
-    return node_shown(await desk.read(lambda session, ctx: nodes.node(session, ctx, node)))
+    view = await desk.read(lambda session, ctx: nodes.node(session, ctx, node))
+    centre = desk.centre
+    return node_shown(view, contested=centre.transmitter.contested.is_contested(node, centre.clock.now_ms()))
 
 
 @router.post(
     "/nodes", operation_id="enrol_node", status_code=201, responses=documented("csrf", "already_exists", "not_found")
 )
+@needs(Permission.NODE_ENROL)
 async def enrol_node(asked: NewNode, desk: DeskHere) -> Enrolled:
     """Make a box known under its public key and sign where it is. The same again returns the same."""
     enrolled = await desk.centre.enrol_node(
@@ -165,6 +178,7 @@ async def enrol_node(asked: NewNode, desk: DeskHere) -> Enrolled:
 
 
 @router.post("/nodes/{node}/move", operation_id="move_node", responses=documented("csrf", "not_found"))
+@needs(Permission.NODE_ENROL)
 async def move_node(node: NodeInPath, asked: Move, desk: DeskHere) -> Enrolled:
     """Sign a new placement: the node drops its old area's timetable and takes the new one's."""
     moved = await desk.centre.move_node(node, asked.area, account=desk.account)
@@ -172,9 +186,10 @@ async def move_node(node: NodeInPath, asked: Move, desk: DeskHere) -> Enrolled:
 
 
 @router.post("/nodes/{node}/retire", operation_id="retire_node", responses=documented("csrf", "not_found"))
+@needs(Permission.NODE_ENROL)
 async def retire_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
-    """The node counts no more; what it reported stays."""
-    await desk.note(lambda session, ctx: nodes.retire_node(session, ctx, id=node))
+    """The node counts no more, and the broker lets it in no more; what it reported stays."""
+    await desk.centre.enrolment.retire(node, account=desk.account)
     return await get_node(node, desk)
 
 
@@ -182,6 +197,7 @@ async def retire_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
     "/nodes/{node}/volume", operation_id="set_volume", status_code=202, dependencies=ONCE,
     responses=documented("csrf", "not_found", "volume_range", "idempotency_conflict"),
 )  # fmt: skip
+@needs(Permission.NODE_VOLUME)
 async def set_volume(node: NodeInPath, asked: NewVolume, desk: DeskHere) -> Ordered:
     """Order a node's volume from now on; its health tells when it has obeyed."""
     await desk.centre.set_volume(node, asked.volume, account=desk.account)
@@ -192,6 +208,7 @@ async def set_volume(node: NodeInPath, asked: NewVolume, desk: DeskHere) -> Orde
     "/nodes/{node}/test-tone", operation_id="test_tone", status_code=202, dependencies=ONCE,
     responses=documented("csrf", "not_found", "volume_range", "idempotency_conflict"),
 )  # fmt: skip
+@needs(Permission.NODE_TEST)
 async def test_tone(node: NodeInPath, asked: TestTone, desk: DeskHere) -> Ordered:
     """A short tone at this node alone."""
     await desk.do(
@@ -203,6 +220,7 @@ async def test_tone(node: NodeInPath, asked: TestTone, desk: DeskHere) -> Ordere
 
 
 @router.get("/stations", operation_id="list_stations", responses=documented())
+@needs(Permission.NODE_READ)
 async def list_stations(desk: DeskHere) -> Page[StationShown]:
     """All stations."""
     rows = await desk.read(lambda session, _: list(session.exec(select(Station).order_by(Station.id))))
@@ -215,6 +233,7 @@ async def list_stations(desk: DeskHere) -> Page[StationShown]:
     status_code=201,
     responses=documented("csrf", "already_exists", "not_found"),
 )
+@needs(Permission.NODE_ENROL)
 async def add_station(asked: NewStation, desk: DeskHere) -> StationShown:
     """Add a commune's station; the same again is harmless."""
     await desk.note(

@@ -6,6 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
+from api.needs import needs
+from controller.permissions import Open
 from loa.errors import Refused
 
 router = APIRouter(include_in_schema=False)
@@ -27,12 +29,14 @@ def _file(name: str) -> Response:
 
 
 @router.get("/")
+@needs(Open.PUBLIC)
 async def page() -> Response:
     """The page itself; it signs in by itself."""
     return _file("index.html")
 
 
 @router.get("/page/{name}")
+@needs(Open.PUBLIC)
 async def part(name: Annotated[str, Path(max_length=60)]) -> Response:
     """Its style, script and icon."""
     return _file(name)

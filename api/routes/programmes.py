@@ -12,6 +12,7 @@ from sqlmodel import Session
 from api.asking import ONCE, Cursor, DeskHere, Limit
 from api.idempotency import IdempotentRoute
 from api.listing import programme_ids
+from api.needs import needs
 from api.problems import documented
 from api.routes.broadcasts import BroadcastShown, broadcast_shown
 from api.shapes import (
@@ -35,6 +36,7 @@ from api.shapes import (
     whole,
     word_of,
 )  # fmt: skip
+from controller.permissions import Permission
 from controller.services import areas, broadcasts, programmes
 from controller.services.broadcasts import BroadcastView
 from controller.services.context import Context
@@ -143,6 +145,7 @@ def programme_shown(view: ProgrammeView) -> ProgrammeShown:
 
 
 @router.get("/programmes", operation_id="list_programmes", responses=documented("bad_cursor"))
+@needs(Permission.PROGRAMME_READ)
 async def list_programmes(
     desk: DeskHere,
     limit: Limit = 50,
@@ -164,6 +167,7 @@ async def list_programmes(
     "/programmes", operation_id="add_programme", status_code=201, dependencies=ONCE,
     responses=documented(*CODES, "idempotency_conflict"),
 )  # fmt: skip
+@needs(Permission.PROGRAMME_MANAGE)
 async def add_programme(asked: NewProgramme, desk: DeskHere) -> ProgrammeShown:
     """A recurring slot. Its broadcasts of the next seven days go into the timetable at once."""
     form = ProgrammeForm(
@@ -183,6 +187,7 @@ async def add_programme(asked: NewProgramme, desk: DeskHere) -> ProgrammeShown:
 
 
 @router.post("/occurrences", operation_id="preview_programme", responses=documented(*CODES))
+@needs(Permission.PROGRAMME_READ)
 async def preview(asked: Preview, desk: DeskHere) -> Occurrences:
     """When a slot would happen, from its start or from now on; nothing is kept."""
     now = desk.centre.clock.now_ms()
@@ -193,6 +198,7 @@ async def preview(asked: Preview, desk: DeskHere) -> Occurrences:
 
 
 @router.get("/programmes/{programme}", operation_id="get_programme", responses=documented("not_found"))
+@needs(Permission.PROGRAMME_READ)
 async def get_programme(programme: ProgrammeInPath, desk: DeskHere) -> ProgrammeShown:
     """One programme."""
     return programme_shown(await desk.read(lambda session, _: programmes.programme(session, programme)))
@@ -202,6 +208,7 @@ async def get_programme(programme: ProgrammeInPath, desk: DeskHere) -> Programme
     "/programmes/{programme}", operation_id="change_programme", dependencies=ONCE,
     responses=documented(*CODES, "idempotency_conflict"),
 )  # fmt: skip
+@needs(Permission.PROGRAMME_MANAGE)
 async def change_programme(programme: ProgrammeInPath, asked: Changes, desk: DeskHere) -> ProgrammeShown:
     """Change what is given; coming broadcasts are planned anew, what has begun is let be."""
     given = asked.model_dump(exclude_unset=True)
@@ -222,12 +229,14 @@ def _form_of(view: ProgrammeView) -> ProgrammeForm:
     "/programmes/{programme}/stop", operation_id="stop_programme", dependencies=ONCE,
     responses=documented("csrf", "not_found", "idempotency_conflict"),
 )  # fmt: skip
+@needs(Permission.PROGRAMME_STOP)
 async def stop_programme(programme: ProgrammeInPath, desk: DeskHere) -> ProgrammeShown:
     """No more broadcasts of it; what is on the air ends by itself."""
     return programme_shown(await desk.centre.stop_programme(programme, account=desk.account))
 
 
 @router.get("/timetable", operation_id="timetable", responses=documented("not_found", "bad_interval"))
+@needs(Permission.BROADCAST_READ)
 async def timetable(
     desk: DeskHere,
     area: Annotated[AreaText, Query(examples=["quang-ninh/co-to"])],

@@ -9,10 +9,14 @@ from sqlmodel import select
 
 from api.asking import Asker, CentreHere
 from api.gate import COOKIE, ApiLimits, Throttle
+from api.needs import needs
 from api.problems import documented
 from api.shapes import Asked, Page, Shown, Text, moment, moment_or_none, whole
 from controller import accounts
 from controller.accounts import IssuedToken
+from controller.peoplekeys import opens
+from controller.permissions import Open, Permission
+from controller.services import people_keys
 from controller.tables import Account
 from loa.errors import Refused
 from loa.units import DurationMs
@@ -107,6 +111,7 @@ async def _token(centre: CentreHere, account: str, name: str, *, session: bool, 
     responses=documented("bad_credentials", "bad_value"),
     openapi_extra={"security": []},
 )
+@needs(Open.PUBLIC)
 async def sign_in(asked: SignIn, request: Request, response: Response, centre: CentreHere) -> SessionShown:
     """Sign in: a cookie for the page, or an API token where `token_name` is given."""
     await _check_password(request, centre, asked.account, asked.password)
@@ -128,6 +133,7 @@ async def sign_in(asked: SignIn, request: Request, response: Response, centre: C
 
 
 @router.get("/session", operation_id="who_am_i", responses=documented())
+@needs(Open.SIGNED_IN)
 async def who_am_i(request: Request, caller: Asker) -> SessionShown:
     """Who this request is from; for the page, its CSRF token again."""
     return SessionShown(
@@ -136,6 +142,7 @@ async def who_am_i(request: Request, caller: Asker) -> SessionShown:
 
 
 @router.delete("/session", operation_id="sign_out", status_code=204, responses=documented("csrf"))
+@needs(Open.SIGNED_IN)
 async def sign_out(request: Request, response: Response, caller: Asker, centre: CentreHere) -> None:
     """End this session, or revoke the API token that this request carries."""
     del request
@@ -147,16 +154,21 @@ async def sign_out(request: Request, response: Response, caller: Asker, centre: 
     "/session/password",
     operation_id="change_password",
     status_code=204,
-    responses=documented("bad_credentials", "csrf", "weak_password"),
+    responses=documented("bad_credentials", "csrf", "weak_password", "passphrase_is_password"),
 )
+@needs(Open.SIGNED_IN)
 async def change_password(asked: NewPassword, request: Request, caller: Asker, centre: CentreHere) -> None:
     """Set a new password. The account's other sessions end; its API tokens stay."""
     await _check_password(request, centre, caller.account, asked.old_password)
+    sealed = await centre.reading(lambda db: people_keys.sealed_seeds_of(db, caller.account))
+    if await centre.aside(lambda: any(opens(one, asked.new_password) for one in sealed)):
+        raise Refused("passphrase_is_password", field="new_password")
     hashed = await accounts.hash_password(asked.new_password)
     await centre.unit_of_work(lambda db: accounts.change_password(db, caller=caller, password_hash=hashed))
 
 
 @router.get("/accounts", operation_id="list_accounts", responses=documented())
+@needs(Permission.ACCOUNT_READ)
 async def list_accounts(caller: Asker, centre: CentreHere) -> Page[AccountShown]:
     """Everyone who may sign in."""
     del caller
@@ -170,6 +182,7 @@ async def list_accounts(caller: Asker, centre: CentreHere) -> Page[AccountShown]
     status_code=201,
     responses=documented("account_exists", "csrf", "weak_password"),
 )
+@needs(Permission.ACCOUNT_MANAGE)
 async def add_account(asked: NewAccount, caller: Asker, centre: CentreHere) -> AccountShown:
     """A new account; its first password should be changed at the first sign-in."""
     del caller
@@ -181,6 +194,7 @@ async def add_account(asked: NewAccount, caller: Asker, centre: CentreHere) -> A
 
 
 @router.get("/tokens", operation_id="list_tokens", responses=documented())
+@needs(Open.SIGNED_IN)
 async def list_tokens(caller: Asker, centre: CentreHere) -> Page[TokenShown]:
     """Your own tokens and sessions, newest first; never their secrets."""
     rows = await centre.reading(lambda db: accounts.tokens_of(db, caller.account))
@@ -200,6 +214,7 @@ async def list_tokens(caller: Asker, centre: CentreHere) -> Page[TokenShown]:
 
 
 @router.post("/tokens", operation_id="add_token", status_code=201, responses=documented("csrf", "bad_value"))
+@needs(Open.SIGNED_IN)
 async def add_token(asked: NewToken, caller: Asker, centre: CentreHere) -> TokenMade:
     """A new API token for your account. Its secret is in this reply and nowhere else."""
     made = await _token(centre, caller.account, asked.name, session=False, lasts_ms=asked.lasts_days * 24 * 3_600_000)
@@ -209,6 +224,7 @@ async def add_token(asked: NewToken, caller: Asker, centre: CentreHere) -> Token
 @router.delete(
     "/tokens/{token}", operation_id="revoke_token", status_code=204, responses=documented("csrf", "not_found")
 )
+@needs(Open.SIGNED_IN)
 async def revoke_token(
     token: Annotated[str, Path(pattern="^[0-9a-f]{16}$")], caller: Asker, centre: CentreHere
 ) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlmodel import Session, col, select
 
 from controller.services.context import Context, note_deed
-from controller.tables import Area
+from controller.tables import Area, AreaMove
 from loa.errors import Refused
 from loa.names import AreaPath
 
@@ -54,6 +54,7 @@ def add_area(session: Session, ctx: Context, *, path: str, name: str, kind: str 
     if place.parent is None or not ctx.province.covers(place):
         raise Refused("bad_area_path", field="path", limit=f"{ctx.province}/…", value=path[:100])
     if session.get(Area, str(place)) is not None:
+        area_named(session, place, field="path")
         raise Refused("already_exists", field="path", value=place)
     area_named(session, place.parent, field="path")
     row = Area(path=place, parent=place.parent, name=name.strip()[:200], kind=kind[:40], created_at=ctx.now)
@@ -64,10 +65,13 @@ def add_area(session: Session, ctx: Context, *, path: str, name: str, kind: str 
 
 
 def area_named(session: Session, path: str, *, field: str = "area") -> AreaPath:
-    """The path of an area that exists. Raises Refused(bad_area_path, not_found)."""
+    """The path of an area that exists. Raises Refused(bad_area_path, not_found, area_moved)."""
     place = AreaPath(path)
     if session.get(Area, str(place)) is None:
         raise Refused("not_found", field=field, value=place)
+    moved = session.get(AreaMove, str(place))
+    if moved is not None:
+        raise Refused("area_moved", field=field, value=place, to=moved.to)
     return place
 
 
@@ -80,8 +84,8 @@ def area(session: Session, path: str) -> AreaView:
 
 
 def list_areas(session: Session, *, within: str | None = None) -> tuple[AreaView, ...]:
-    """All areas by path, or those of one place with itself."""
-    query = select(Area).order_by(col(Area.path))
+    """All areas by path, or those of one place with itself; not those that moved elsewhere."""
+    query = select(Area).where(col(Area.path).not_in(select(AreaMove.path))).order_by(col(Area.path))
     if within is not None:
         query = query.where(lies_in(Area.path, [within]))
     return tuple(_view(row) for row in session.exec(query))

@@ -107,7 +107,7 @@ def issue_now(session: Session, ctx: Context, form: IssueForm) -> Issued:
         id=new_id(ctx.entropy).hex(),
         scheduled=False,
         title=form.title.strip()[:200] or bulletins[0].title,
-        area=_area_of(session, ctx, targets),
+        area=area_of(session, ctx, targets),
         target_areas=[str(path) for path in targets.areas],
         target_nodes=[str(name) for name in targets.nodes],
         bulletins=list(form.bulletins),
@@ -135,25 +135,32 @@ def issue_now(session: Session, ctx: Context, form: IssueForm) -> Issued:
 def recall(session: Session, ctx: Context, *, id: str) -> Changed[BroadcastView]:  # noqa: A002
     """Take a broadcast back: out of the timetable where it is to come, stopped where it may sound already.
 
-    Recalling it again changes nothing. Raises Refused(not_found, broadcast_over).
+    Recalling it again changes nothing. Raises Refused(not_found, broadcast_over, emergency_needs_cancel).
     """
     row = session.get(Broadcast, id)
     if row is None:
         raise Refused("not_found", field="broadcast", value=id[:64])
     if row.status == "recalled":
         return Changed(_view(row))
+    if row.precedence == int(Precedence.EMERGENCY):
+        raise Refused("emergency_needs_cancel", field="broadcast", value=row.title)
     if row.status not in _RECALLABLE or row.expires_at <= ctx.now:
         raise Refused("broadcast_over", field="broadcast", value=row.title)
-    row.status, row.recalled_by, row.recalled_at = "recalled", ctx.account, ctx.now
-    session.add(row)
-    session.flush()
-    # What a node has not confirmed yet it must not be told any more.
-    session.execute(delete(OwedOrder).where(col(OwedOrder.order) == row.id, col(OwedOrder.confirmed_at).is_(None)))
+    mark_recalled(session, ctx, row)
     note_deed(session, ctx, "recall", "broadcast", row.id, detail=row.title)
     outgoing = _stop_orders(session, ctx, row)
     if row.scheduled:
         outgoing += issue_timetables(session, ctx, only=[AreaPath(path) for path in (row.area, *row.target_areas)])
     return Changed(_view(row), outgoing)
+
+
+def mark_recalled(session: Session, ctx: Context, row: Broadcast) -> None:
+    """From now on it is taken back; nodes that have it are to be told so by an order."""
+    row.status, row.recalled_by, row.recalled_at = "recalled", ctx.account, ctx.now
+    session.add(row)
+    session.flush()
+    # What a node has not confirmed yet it must not be told any more.
+    session.execute(delete(OwedOrder).where(col(OwedOrder.order) == row.id, col(OwedOrder.confirmed_at).is_(None)))
 
 
 def broadcast(session: Session, id: str) -> BroadcastView:  # noqa: A002
@@ -279,7 +286,7 @@ def _check_permitted(session: Session, targets: Targets, start_at: InstantMs, du
             raise Refused("out_of_hours", field="start_at", value=path)
 
 
-def _area_of(session: Session, ctx: Context, targets: Targets) -> AreaPath:
+def area_of(session: Session, ctx: Context, targets: Targets) -> AreaPath:
     """The narrowest area that holds all of the target."""
     homes = session.exec(select(Node.area).where(col(Node.id).in_(targets.nodes)).distinct()).all()
     paths = [*targets.areas, *(AreaPath(home) for home in homes)]

@@ -1,6 +1,7 @@
 """What a service is given besides its session, and what it gives back for the wire."""
 
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
@@ -8,7 +9,7 @@ from typing import Generic, TypeVar
 from sqlmodel import Session
 
 from controller.media import MediaStore
-from controller.tables import Deed
+from controller.services.chain import append
 from devices.protocol.keys import SigningKey
 from devices.protocol.topics import AreaChannel
 from loa.clock import Clock
@@ -18,6 +19,9 @@ from loa.precedence import Precedence
 from loa.units import InstantMs, NodeId
 
 T = TypeVar("T")
+LOCAL = "local"
+ORIGIN: ContextVar[str] = ContextVar("loa_origin", default=LOCAL)
+"""From where the present request came; whoever lets requests in sets it."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class Context:
     province: AreaPath
     account: str
     media: MediaStore
+    origin: str = ""
+    """From where: an address, ``local`` for this machine."""
+    key_id: bytes = b""
+    """Of the key under which it is done; the controller's own where empty."""
 
     @property
     def now(self) -> InstantMs:
@@ -88,17 +96,11 @@ class Changed(Generic[T]):
 
 
 def note_deed(session: Session, ctx: Context, verb: str, object_kind: str, object_id: str, *, detail: str = "") -> None:
-    """Write down who did what."""
-    session.add(
-        Deed(
-            at=ctx.now,
-            account=ctx.account,
-            verb=verb,
-            object_kind=object_kind,
-            object_id=object_id,
-            detail=detail[:500],
-        )
-    )
+    """Write into the record who did what, from where, under which key: one insert, in the same unit of work."""
+    append(
+        session, at=ctx.now, account=ctx.account, verb=verb, object_kind=object_kind, object_id=object_id,
+        detail=detail, origin=ctx.origin, key=ctx.key_id or ctx.keys.key_id,
+    )  # fmt: skip
 
 
 def widest(areas: Iterable[str]) -> tuple[AreaPath, ...]:

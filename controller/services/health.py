@@ -12,6 +12,12 @@ from loa.units import InstantMs, NodeId
 
 _NODES: Table = Node.__table__  # type: ignore[attr-defined]
 _STATES: Table = NodeState.__table__  # type: ignore[attr-defined]
+_KNOWN = (
+    select(col(Node.id), col(NodeState.session))
+    .select_from(outerjoin(_NODES, _STATES, col(NodeState.node) == col(Node.id)))
+    .where(col(Node.id).in_(bindparam("nodes", expanding=True)))
+    .order_by(col(Node.id))
+)
 _KEEP = (
     _STATES.update()
     .where(_STATES.c.node == bindparam("of"))
@@ -34,12 +40,7 @@ def store_health(session: Session, batch: Iterable[Health], now: InstantMs) -> t
         if held is None or (held.session, held.at) <= (health.session, health.at):
             newest[health.node] = health
     # By hand, not by objects: most of what nodes say is this.
-    known = session.connection().execute(
-        select(col(Node.id), col(NodeState.session))
-        .select_from(outerjoin(_NODES, _STATES, col(NodeState.node) == col(Node.id)))
-        .where(col(Node.id).in_(sorted(newest)))
-        .order_by(col(Node.id))
-    )
+    known = session.connection().execute(_KNOWN, {"nodes": sorted(newest)})
     lines: list[dict[str, object]] = []
     fresh: list[dict[str, object]] = []
     for node, before in known:

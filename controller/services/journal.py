@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause, bindparam, text
 from sqlmodel import Session, col, select
 
 from controller.tables import NodeState, ReceiptRow
@@ -20,6 +20,10 @@ Long, because a noisy line may hold one receipt back for half an hour, and what 
 
 _AT_ONCE = 200
 
+_NOTED = select(NodeState.node, NodeState.epoch, NodeState.held_number).where(
+    col(NodeState.node).in_(bindparam("nodes", expanding=True))
+)
+
 Journal = tuple[NodeId, bytes]
 """A node and the epoch of its journal."""
 
@@ -29,9 +33,11 @@ def held_number(session: Session, node: NodeId, epoch: bytes, now: InstantMs) ->
     return held_numbers(session, [(node, epoch)], now)[node, epoch]
 
 
-def held_numbers(session: Session, journals: Sequence[Journal], now: InstantMs) -> dict[Journal, int]:
-    """As `held_number`, for many journals in few queries."""
-    found = noted_numbers(session, journals)
+def held_numbers(
+    session: Session, journals: Sequence[Journal], now: InstantMs, noted: Mapping[Journal, int] | None = None
+) -> dict[Journal, int]:
+    """As `held_number`, for many journals in few queries. noted: `noted_numbers`, where they are known already."""
+    found = dict(noted_numbers(session, journals) if noted is None else noted)
     for at in range(0, len(journals), _AT_ONCE):
         some = journals[at : at + _AT_ONCE]
         later: dict[Journal, list[tuple[int, int]]] = {journal: [] for journal in some}
@@ -51,8 +57,8 @@ def noted_numbers(session: Session, journals: Sequence[Journal]) -> dict[Journal
     nodes = sorted({node for node, _ in journals})
     noted: dict[str, tuple[bytes | None, int]] = {}
     for at in range(0, len(nodes), _AT_ONCE):
-        query = select(NodeState.node, NodeState.epoch, NodeState.held_number)
-        for name, epoch, number in session.exec(query.where(col(NodeState.node).in_(nodes[at : at + _AT_ONCE]))):
+        rows = session.connection().execute(_NOTED, {"nodes": nodes[at : at + _AT_ONCE]})
+        for name, epoch, number in rows:
             noted[name] = (epoch, number)
     found: dict[Journal, int] = {}
     for node, epoch in journals:

@@ -9,7 +9,7 @@ from controller.services.areas import area_named, lies_in
 from controller.services.context import Changed, Context, OutControl, Outgoing, note_deed
 from controller.services.orders import Targets, find_targets, give_order
 from controller.services.settings import settings_of
-from controller.tables import Node, NodeState, Station
+from controller.tables import BrokerLogin, Node, NodeKey, NodeState, Station
 from devices.protocol.documents import Placement
 from devices.protocol.envelope import decode, seal
 from devices.protocol.orders import Order, OrderAction
@@ -106,7 +106,38 @@ def enrol_node(
         enrolled = Enrolled(name, place, row.placement)
         return Changed(enrolled, Outgoing(controls=(OutControl(name, row.placement),)))
     row.station, row.bus_address, row.retired_at = station, bus_address, None
-    return _place(session, ctx, row, place, "enrol")
+    changed = _place(session, ctx, row, place, "enrol")
+    _note_key(session, ctx, row)
+    return changed
+
+
+def replace_box(session: Session, ctx: Context, *, id: str, public_key: bytes) -> Changed[Enrolled]:  # noqa: A002
+    """Another box takes a node's place: its name, its history, and a placement for the new key.
+
+    From now on the old key is not believed; what it signed stays in the history, with the key. Raises
+    Refused(not_found, bad_key).
+    """
+    row = _node(session, id)
+    if len(public_key) != 32:
+        raise Refused("bad_key", field="public_key", limit="32 bytes")
+    row.public_key, row.retired_at = public_key, None
+    changed = _place(session, ctx, row, AreaPath(row.area), "replace")
+    _note_key(session, ctx, row)
+    return changed
+
+
+def _note_key(session: Session, ctx: Context, row: Node) -> None:
+    """Keep the node's key, and until when the one before it counted."""
+    for old in session.exec(select(NodeKey).where(NodeKey.node == row.id, col(NodeKey.until).is_(None))):
+        if old.public_key != row.public_key:
+            old.until = ctx.now
+            session.add(old)
+    held = session.get(NodeKey, (row.id, row.public_key))
+    if held is None:
+        held = NodeKey(node=row.id, public_key=row.public_key, since=ctx.now)
+    held.until = None
+    session.add(held)
+    session.flush()
 
 
 def move_node(session: Session, ctx: Context, *, id: str, area: str) -> Changed[Enrolled]:  # noqa: A002
@@ -134,10 +165,13 @@ def _place(session: Session, ctx: Context, row: Node, place: AreaPath, verb: str
 
 
 def retire_node(session: Session, ctx: Context, *, id: str) -> None:  # noqa: A002
-    """The node counts no more; what it reported stays. Raises Refused(not_found)."""
+    """The node counts no more, and the broker lets it in no more; what it reported stays. Raises Refused(not_found)."""
     row = _node(session, id)
     row.retired_at = ctx.now
     session.add(row)
+    login = session.get(BrokerLogin, row.id)
+    if login is not None:
+        session.delete(login)
     note_deed(session, ctx, "retire", "node", row.id)
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 from sqlmodel import Session, col, select
 
 from controller.services.context import Context, OutControl, OutDocument
@@ -30,6 +30,7 @@ _CURABLE = frozenset(
         RefusalReason.REPLAY,
         RefusalReason.BAD_SIGNATURE,
         RefusalReason.RETAINED_FORBIDDEN,
+        RefusalReason.APPROVAL_MISSING,
     }
 )
 """Says nothing for good of the order itself: keep on sending.
@@ -38,6 +39,26 @@ The node may take it once it has the time, a newer trust document or room. Or wh
 was spoiled on the way, or forged under an id that anybody may read.
 """
 _STOP_DONE = frozenset({ReceiptEvent.STOPPED, ReceiptEvent.FINISHED})
+
+
+_BY_THEM = (
+    update(OwedOrder)
+    .where(
+        col(OwedOrder.order) == bindparam("of"),
+        col(OwedOrder.node).in_(bindparam("nodes", expanding=True)),
+        col(OwedOrder.confirmed_at).is_(None),
+    )
+    .values(confirmed_at=bindparam("now"))
+)
+_OPEN_STOPS = (
+    select(OwedOrder.order, OwedOrder.subject)
+    .where(
+        OwedOrder.action == int(OrderAction.STOP),
+        col(OwedOrder.confirmed_at).is_(None),
+        col(OwedOrder.subject).in_(bindparam("subjects", expanding=True)),
+    )
+    .distinct()
+)
 
 
 @dataclass(frozen=True)
@@ -125,9 +146,7 @@ def confirm(session: Session, receipts: Iterable[Receipt], now: InstantMs) -> in
         done[order] |= stopped[subject]
     count = 0
     for order, nodes in done.items():
-        by_them = (col(OwedOrder.order) == order, col(OwedOrder.node).in_(sorted(nodes)))
-        open_ones = update(OwedOrder).where(*by_them, col(OwedOrder.confirmed_at).is_(None))
-        result = session.connection().execute(open_ones.values(confirmed_at=now))
+        result = session.connection().execute(_BY_THEM, {"of": order, "nodes": sorted(nodes), "now": now})
         count += max(0, result.rowcount)
     return count
 
@@ -136,11 +155,8 @@ def _open_stops(session: Session, subjects: Collection[str]) -> list[tuple[str, 
     """Orders to stop one of these that somebody has not confirmed, with what they stop. Mostly there are none."""
     if not subjects:
         return []
-    query = select(OwedOrder.order, OwedOrder.subject).where(
-        OwedOrder.action == int(OrderAction.STOP), col(OwedOrder.confirmed_at).is_(None),
-        col(OwedOrder.subject).in_(sorted(subjects)),
-    )  # fmt: skip
-    return [(order, subject) for order, subject in session.exec(query.distinct()) if subject is not None]
+    rows = session.connection().execute(_OPEN_STOPS, {"subjects": sorted(subjects)})
+    return [(order, subject) for order, subject in rows if subject is not None]
 
 
 def next_owed_at(session: Session, now: InstantMs) -> InstantMs | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Table, TextClause, text
+from sqlalchemy import Table, TextClause, bindparam, text
 from sqlalchemy import select as sa_select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -20,8 +20,12 @@ from devices.protocol.reports import Receipt
 from loa.units import InstantMs, NodeId
 
 _AT_ONCE = 400
-_COVERAGE = sa_select(BroadcastNode.__table__)  # type: ignore[attr-defined]
+_COVERAGE = sa_select(BroadcastNode.__table__).where(  # type: ignore[attr-defined]
+    col(BroadcastNode.broadcast).in_(bindparam("subjects", expanding=True)),
+    col(BroadcastNode.node).in_(bindparam("nodes", expanding=True)),
+)
 """Columns alone: no row of it is changed through the session."""
+_BROADCASTS = sa_select(col(Broadcast.id)).where(col(Broadcast.id).in_(bindparam("subjects", expanding=True)))
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def _project(session: Session, receipts: Sequence[Receipt]) -> None:
     held: dict[tuple[str, str], NodeCoverage] = {}
     for at in range(0, len(subjects), _AT_ONCE):
         some = subjects[at : at + _AT_ONCE]
-        known.update(session.exec(select(Broadcast.id).where(col(Broadcast.id).in_(some))))
+        known.update(session.connection().execute(_BROADCASTS, {"subjects": some}).scalars())
         nodes = sorted({node for subject, node in by_pair if subject in some})
         held |= _held_coverage(session, some, nodes)
     fresh: list[dict[str, Any]] = []
@@ -112,16 +116,14 @@ def _held_coverage(
 ) -> Mapping[tuple[str, str], NodeCoverage]:
     found: dict[tuple[str, str], NodeCoverage] = {}
     for at in range(0, len(nodes), _AT_ONCE):
-        query = _COVERAGE.where(
-            col(BroadcastNode.broadcast).in_(subjects), col(BroadcastNode.node).in_(nodes[at : at + _AT_ONCE])
-        )
-        found |= {(row.broadcast, row.node): read(row) for row in session.connection().execute(query)}
+        values = {"subjects": subjects, "nodes": nodes[at : at + _AT_ONCE]}
+        found |= {(row.broadcast, row.node): read(row) for row in session.connection().execute(_COVERAGE, values)}
     return found
 
 
 def _advance_held(session: Session, journals: Sequence[Journal], now: InstantMs) -> tuple[Held, ...]:
-    held = held_numbers(session, journals, now)
     noted = noted_numbers(session, journals)
+    held = held_numbers(session, journals, now, noted)
     fresh = [(node, epoch, number) for (node, epoch), number in held.items() if noted[node, epoch] != number]
     for at in range(0, len(fresh), _AT_ONCE):
         some = fresh[at : at + _AT_ONCE]
@@ -144,20 +146,32 @@ def _note_held(count: int) -> TextClause:
     )
 
 
-def _insert(session: Session, table: type[SQLModel]) -> Any:
-    core: Table = table.__table__  # type: ignore[attr-defined]
-    postgresql = session.get_bind().dialect.name == "postgresql"
-    return postgresql_insert(core) if postgresql else sqlite_insert(core)
-
-
 def _insert_ignoring(session: Session, table: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
-    session.connection().execute(_insert(session, table).on_conflict_do_nothing(), rows)
+    connection = session.connection()
+    connection.execute(_ignoring(connection.dialect.name, table), rows)
 
 
 def _upsert(session: Session, table: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
-    statement = _insert(session, table)
+    connection = session.connection()
+    connection.execute(_upserting(connection.dialect.name, table, tuple(rows[0])), rows)
+    session.expire_all()
+
+
+@lru_cache
+def _ignoring(dialect: str, table: type[SQLModel]) -> Any:
+    return _insert(dialect, table).on_conflict_do_nothing()
+
+
+@lru_cache
+def _upserting(dialect: str, table: type[SQLModel], columns: tuple[str, ...]) -> Any:
+    """Made once, as all of these: putting a statement together takes longer than the database does."""
+    statement = _insert(dialect, table)
     core: Table = table.__table__  # type: ignore[attr-defined]
     keys = [column.name for column in core.primary_key]
-    values = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    session.connection().execute(statement.on_conflict_do_update(index_elements=keys, set_=values), rows)
-    session.expire_all()
+    values = {name: statement.excluded[name] for name in columns if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=values)
+
+
+def _insert(dialect: str, table: type[SQLModel]) -> Any:
+    core: Table = table.__table__  # type: ignore[attr-defined]
+    return postgresql_insert(core) if dialect == "postgresql" else sqlite_insert(core)

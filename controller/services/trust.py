@@ -2,14 +2,19 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 from sqlmodel import Session
 
-from controller.services.context import Context, Outgoing
+from controller.services.context import Context, Outgoing, note_deed
 from controller.services.documents import issue_document
 from controller.tables import StateDocument
-from devices.protocol.renewal import RENEW_AFTER_MS, trust_document
+from devices.protocol.authority import Authority, accept_trust
+from devices.protocol.envelope import open_sealed
+from devices.protocol.refusal import RefusalReason, WireRefusal
+from devices.protocol.renewal import RENEW_AFTER_MS, read_appointment, read_revocation, trust_document
 from devices.protocol.topics import AreaChannel
+from devices.protocol.trust import Appointment, Power, RootSet, Trust
 from loa.units import InstantMs
 
 
@@ -34,10 +39,60 @@ def renew_trust(
         )  # fmt: skip
 
     aged = row is not None and ctx.now - row.issued_at >= RENEW_AFTER_MS
+    before = None if row is None else open_sealed(row.payload).message
     document = issue_document(
         session, ctx, ctx.province, AreaChannel.TRUST, b"|".join(parts), signed=signed, force=aged
     )
+    if document is not None:
+        _note_what_is_new(session, ctx, before, open_sealed(document.payload).message)
     return Outgoing(documents=(document,) if document else ())
+
+
+def authority_in_force(session: Session, ctx: Context, roots: RootSet) -> Authority:
+    """Who may do what by the trust document that was issued last: what a node that has it believes.
+
+    Raises WireRefusal(untrusted_key) before the first one.
+    """
+    row = session.get(StateDocument, (str(ctx.province), str(AreaChannel.TRUST)))
+    if row is None:
+        raise WireRefusal(RefusalReason.UNTRUSTED_KEY, "no trust document was issued yet")
+    return _authority(row.payload, roots)
+
+
+@lru_cache(maxsize=4)
+def _authority(payload: bytes, roots: RootSet) -> Authority:
+    return accept_trust(payload, Authority.pinned(roots), None)
+
+
+def _note_what_is_new(session: Session, ctx: Context, before: object, after: object) -> None:
+    """What the roots did is on the record as soon as it goes out: above all who may release an emergency alone."""
+    held = before if isinstance(before, Trust) else None
+    if not isinstance(after, Trust):
+        return
+    for payload in after.root_sets:
+        if held is None or payload not in held.root_sets:
+            roots = open_sealed(payload).message
+            if isinstance(roots, RootSet):
+                detail = f"{roots.threshold} of {len(roots.roots)} must sign"
+                note_deed(session, ctx, "replace_roots", "root_set", str(roots.version), detail=detail)
+    known = {read_appointment(payload).id for payload in (held.appointments if held else ())}
+    for payload in after.appointments:
+        one = read_appointment(payload)
+        if one.id not in known:
+            note_deed(session, ctx, "appoint", "appointment", one.id.hex(), detail=appointment_detail(one))
+    known_bodies = {read_revocation(payload) for payload in (held.revocations if held else ())}
+    for payload in after.revocations:
+        revocation = read_revocation(payload)
+        if revocation not in known_bodies:
+            for gone in revocation.ids:
+                note_deed(session, ctx, "revoke", "appointment", gone.hex(), detail=revocation.reason)
+
+
+def appointment_detail(one: Appointment) -> str:
+    """Who may do what where, in a line."""
+    powers = ",".join((power.name or "").lower() for power in Power if power & one.powers)
+    alone = ", ALONE" if one.sole else ""
+    return f"{one.holder}: {powers} in {one.area} up to {one.ceiling.name.lower()}, {one.kind.name.lower()}{alone}"
 
 
 def trust_renewal_due(session: Session, ctx: Context) -> InstantMs | None:

@@ -11,7 +11,7 @@ from controller.store import Database
 from devices.links.port import Link
 from devices.protocol.keys import SigningKey
 from devices.protocol.topics import DownChannel, down_topic
-from loa.clock import Clock
+from loa.clock import Clock, rung
 from loa.entropy import Entropy
 from loa.errors import LoaError
 from loa.units import NodeId
@@ -33,6 +33,8 @@ class WireCounters:
     """Publishes of orders, by area and to single nodes."""
     documents_sent: int = 0
     acknowledged: int = 0
+    contested: int = 0
+    """How often a node's connection was found to be fought over."""
     dropped: int = 0
     """Messages not looked at, because too many waited."""
     faults: Counter[str] = field(default_factory=Counter)
@@ -73,14 +75,8 @@ class Waker:
         """Until woken (True), or until `seconds` have passed (False); None waits for being woken alone."""
         if seconds is None:
             await self._event.wait()
-        elif not self._event.is_set():
-            timer = asyncio.ensure_future(clock.sleep(seconds))
-            woken = asyncio.ensure_future(self._event.wait())
-            try:
-                await asyncio.wait({timer, woken}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                timer.cancel()
-                woken.cancel()
+        else:
+            await rung(self._event, clock, seconds)
         was_woken = self._event.is_set()
         self._event.clear()
         return was_woken

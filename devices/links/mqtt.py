@@ -16,7 +16,7 @@ import paho.mqtt.client as paho
 
 from devices.links.mqtt_parts import Identity, Outbox, Outgoing, abandon, close_client, in_packets, read_url, tune
 from devices.links.port import Delivery, LastWill, LinkListener
-from loa.clock import Clock
+from loa.clock import Clock, rung
 from loa.entropy import Entropy, fraction
 from loa.units import BytesPerSecond
 
@@ -214,14 +214,8 @@ class MqttLink:
         """Until the connection is lost: pings, and the limits on how long things may take."""
         tick_s = min(5.0, max(0.1, self._keepalive_s / 8))
         while not self._lost.is_set():
-            sleep = asyncio.ensure_future(self._clock.sleep(tick_s))
-            lost = asyncio.ensure_future(self._lost.wait())
-            try:
-                await asyncio.wait((sleep, lost), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sleep.cancel()
-                lost.cancel()
-            if self._client is not None and not self._lost.is_set():
+            lost = await rung(self._lost, self._clock, tick_s)
+            if self._client is not None and not lost:
                 self._guarded(self._client.loop_misc)
                 if not self._up and self._clock.monotonic_s() - connected_s > SUBSCRIBED_WITHIN_S:
                     self._lose("the broker does not answer")
@@ -316,8 +310,11 @@ class MqttLink:
 
     def _on_connect(self, client: paho.Client, _data: object, _flags: object, code: Any, _properties: object) -> None:
         self._progress = True
-        if client is self._client:
-            self._heard.append(lambda: self._accepted(code))
+        if client is not self._client:
+            return
+        if code.is_failure:  # at once: paho says next that the connection is lost, and that would be the reason
+            self._lose(f"refused by the broker: {code}")
+        self._heard.append(self._accepted)
 
     def _on_subscribe(
         self, client: paho.Client, _data: object, mid: int, codes: list[Any], _properties: object
@@ -345,10 +342,7 @@ class MqttLink:
 
     # What follows from it.
 
-    def _accepted(self, code: Any) -> None:
-        if code.is_failure:
-            self._lose(f"refused by the broker: {code}")
-            return
+    def _accepted(self) -> None:
         self._connected = True
         self._subscribe(self._topics)
         if not self._awaited:

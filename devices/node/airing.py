@@ -28,6 +28,10 @@ class Airing:
     kept_off: bool = False
     """Wanted the air while another had it."""
     turns: int = 0
+    heard_to_an_end: bool = False
+    """Some repeat of it has sounded to its end, since the box was switched on."""
+    resumed: bool = False
+    """It had begun before the box was switched on."""
     alone: bool = False
     """Goes by itself instead of in phase with the others: after an interruption, or late within its grace."""
     repeat: int = 0
@@ -53,7 +57,10 @@ class Airing:
             return None
         if not self.alone:
             place = join_in_phase(plan.run, InstantMs(at))
-            if place is not None or self.turns or not plan.is_emergency:
+            if place is not None and place.offset_ms and plan.is_drill:  # never past the announcement
+                following = plan.start_at + (place.repeat + 1) * (plan.length_ms + plan.gap_ms)
+                place = join_in_phase(plan.run, InstantMs(following))
+            if place is not None or self.turns or not (plan.is_emergency or plan.is_drill):
                 return place
             # An emergency is heard at least once as a whole, also where the link came back too late for that.
             self.alone, self.repeat = True, max(0, plan.repeats - 1)
@@ -64,6 +71,7 @@ class Airing:
     def ended_repeat(self, now: InstantMs) -> None:
         """A repeat came to its end."""
         assert self.place is not None
+        self.heard_to_an_end = True
         if self.place.offset_ms <= self.plan.length_ms * (1 - _WHOLE_SHARE):
             self.turns += 1
         if self.alone:

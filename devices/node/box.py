@@ -4,16 +4,18 @@ import asyncio
 import os
 import signal
 import socket
-import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 from devices.links.port import Link
 from devices.node.boxfile import BoxConfig
 from devices.node.disk import DiskStorage
+from devices.node.enrolled import EnrolmentFolder
 from devices.node.node import Node
 from devices.node.ports import Speaker
 from devices.node.recording import RecordingSpeaker
 from devices.protocol.identity import NodeIdentity
+from devices.protocol.label import read_label
 from loa.clock import Clock, SystemClock
 from loa.entropy import system_entropy
 from loa.errors import Fault, LoaError, Refused
@@ -41,6 +43,13 @@ def _speaker(config: BoxConfig, identity: NodeIdentity, clock: Clock) -> Speaker
     return SoundCardSpeaker(clock, device=config.sound_device)
 
 
+def _authority(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused("bad_certificate", field="ca_file", reason=str(error)[:100]) from error
+
+
 def _link(config: BoxConfig, identity: NodeIdentity, clock: Clock) -> Link:
     if config.bus is not None:
         try:
@@ -49,10 +58,11 @@ def _link(config: BoxConfig, identity: NodeIdentity, clock: Clock) -> Link:
             raise Refused("extra_missing", field="bus", extra="station", package=error.name) from error
         return SerialLink(config.bus.port, config.bus.baud, config.bus.address, identity.node, clock)
     from devices.links.mqtt import MqttLink
+    from devices.links.tls import pinned_context
 
     assert config.broker is not None
     password = config.password()
-    tls = ssl.create_default_context(cafile=config.ca_file) if config.ca_file is not None else None
+    tls = pinned_context(_authority(config.ca_file)) if config.ca_file is not None else None
     username = config.username or (identity.node if password is not None else None)
     return MqttLink(
         config.broker,
@@ -63,6 +73,31 @@ def _link(config: BoxConfig, identity: NodeIdentity, clock: Clock) -> Link:
         password=password,
         tls=tls,
     )
+
+
+async def enrol_box(config: BoxConfig, tell: Callable[[str], None]) -> str:
+    """Make this box known by its label, where it is not yet. Returns its name.
+
+    Raises Refused(bad_label, bad_centre_address, already_enrolled, enrolment_rejected, wrong_roots),
+    OperatorNeeded(already_running).
+    """
+    from devices.node.enrolling import Enrolling, HttpsCentre
+
+    assert config.enrol is not None
+    assert config.data is not None
+    label = read_label(config.enrol, address=config.centre or "")
+    storage = DiskStorage(config.data)  # one process a folder, here too
+    clock = SystemClock()
+    tell_systemd("READY=1")
+    watchdog = asyncio.create_task(_watchdog(clock))
+    try:
+        centre = HttpsCentre(label.address, label.tls_pin)
+        folder = EnrolmentFolder(config.data)
+        done = await Enrolling(label, folder, centre, clock, system_entropy, tell=tell).run()
+    finally:
+        watchdog.cancel()
+        storage.close()
+    return done.node
 
 
 async def run_box(config: BoxConfig) -> None:

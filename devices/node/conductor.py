@@ -35,7 +35,7 @@ class Conductor:
         self.stage = Stage(parts, volume=volume, settings=settings)
         self.stage.reconsider = self.reconsider
         self.stage.left = self._left
-        self._alarm = Alarm(parts.clock, parts.crew, self.reconsider, "conductor")
+        self._alarm = Alarm(parts.clock, parts.crew, self.reconsider)
         self._coming: list[Plan] = []
         self._airings: dict[Id16, Airing] = {}
 
@@ -69,9 +69,15 @@ class Conductor:
     def resume(self, plan: Plan) -> None:
         """An order that was under way before a restart; an emergency that had begun goes on in phase."""
         airing = Airing(plan)
-        airing.told_start = airing.kept_off = self._ledger.begun(plan.id)
+        airing.told_start = airing.kept_off = airing.resumed = self._ledger.begun(plan.id)
         self._airings[plan.id] = airing
         self.reconsider()
+
+    def replan(self, plan: Plan) -> None:
+        """The same order with other sounds, where nothing of it has been heard."""
+        airing = self._airings.get(plan.id)
+        if airing is not None and not airing.on_air and not airing.told_start:
+            airing.plan = plan
 
     def find(self, subject: Id16) -> Plan | None:
         airing = self._airings.get(subject)
@@ -211,7 +217,7 @@ class Conductor:
             return
         if now >= plan.start_at and not airing.told_not_ready and not airing.told_start and not self._is_complete(plan):
             airing.told_not_ready = True
-            self.stage.note(airing, ReceiptEvent.NOT_READY, ReceiptCause.NO_AUDIO)
+            self.stage.note(airing, ReceiptEvent.NOT_READY, self._why_not_ready(plan))
         if not airing.told_start and self._forbidden(airing, now):
             return
         if plan.scheduled and not airing.told_start:
@@ -219,11 +225,20 @@ class Conductor:
             if now > plan.start_at + plan.grace_ms:
                 self.stage.end(airing, ReceiptEvent.SKIPPED, self._why_missed(airing))
         elif airing.next_place(now) is None:
-            expired = plan.expires_at is not None and now >= plan.expires_at
-            if airing.told_start:
-                self.stage.end(airing, ReceiptEvent.FINISHED, ReceiptCause.EXPIRED if expired else ReceiptCause.NONE)
-            else:
-                self.stage.end(airing, ReceiptEvent.SKIPPED, self._why_missed(airing))
+            self._nothing_left(airing, now)
+
+    def _nothing_left(self, airing: Airing, now: InstantMs) -> None:
+        """It is over while it is off the air. "Finished" is said of what has sounded to an end, and of nothing else."""
+        plan = airing.plan
+        expired = plan.expires_at is not None and now >= plan.expires_at
+        if not airing.told_start:
+            self.stage.end(airing, ReceiptEvent.SKIPPED, self._why_missed(airing))
+        elif airing.heard_to_an_end:
+            self.stage.end(airing, ReceiptEvent.FINISHED, ReceiptCause.EXPIRED if expired else ReceiptCause.NONE)
+        elif airing.resumed:
+            self.stage.end(airing, ReceiptEvent.UNCONFIRMED, ReceiptCause.POWER_FAILED)
+        else:
+            self.stage.end(airing, ReceiptEvent.STOPPED, ReceiptCause.EXPIRED if expired else ReceiptCause.PRE_EMPTED)
 
     def _forbidden(self, airing: Airing, now: InstantMs) -> bool:
         """Out of hours, or an ancestor has been heard here: ended, and told."""
@@ -241,7 +256,10 @@ class Conductor:
             return ReceiptCause.SPEAKER_FAILED
         if airing.kept_off:
             return ReceiptCause.PRE_EMPTED
-        return ReceiptCause.TOO_LATE if self._can_sound(airing.plan) else ReceiptCause.NO_AUDIO
+        return ReceiptCause.TOO_LATE if self._can_sound(airing.plan) else self._why_not_ready(airing.plan)
+
+    def _why_not_ready(self, plan: Plan) -> ReceiptCause:
+        return ReceiptCause.NO_AUDIO if self._announces(plan) else ReceiptCause.NO_ANNOUNCEMENT
 
     def _check_limits(self, airing: Airing, now: InstantMs) -> None:
         plan = airing.plan
@@ -302,7 +320,13 @@ class Conductor:
     def _is_complete(self, plan: Plan) -> bool:
         return bool(plan.parts) and all(self._store.complete(digest) for digest in plan.digests)
 
+    def _announces(self, plan: Plan) -> bool:
+        """Whether a drill can be told to be one; what is none need not be."""
+        return not plan.is_drill or any(self._store.complete(digest) for digest in plan.digests[:1])
+
     def _can_sound(self, plan: Plan) -> bool:
+        if not self._announces(plan):
+            return False
         if plan.is_emergency:  # it does not wait for its audio: the siren first, the rest as it comes in
             return plan.tone_hz is not None or any(self._store.begun(digest) for digest in plan.digests)
         return self._is_complete(plan)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec
 
-from loa.clock import Clock
+from loa.clock import Clock, Timer
 
 _P = ParamSpec("_P")
 
@@ -15,6 +15,11 @@ class Crew:
     def __init__(self, failed: Callable[[BaseException], None]) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed = failed
+        self._last_acts: list[Callable[[], None]] = []
+
+    def at_the_end(self, act: Callable[[], None]) -> None:
+        """To be done when all are dismissed."""
+        self._last_acts.append(act)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -41,6 +46,8 @@ class Crew:
 
     async def dismiss(self) -> None:
         """Cancel all and wait for them."""
+        for act in self._last_acts:
+            act()
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -50,24 +57,22 @@ class Crew:
 class Alarm:
     """Rings once at a monotonic instant; setting it again moves it."""
 
-    def __init__(self, clock: Clock, crew: Crew, ring: Callable[[], None], name: str) -> None:
+    def __init__(self, clock: Clock, crew: Crew, ring: Callable[[], None]) -> None:
         self._clock = clock
-        self._crew = crew
-        self._ring = ring
-        self._name = name
-        self._task: asyncio.Task[None] | None = None
+        self._ring = crew.guarded(ring)
+        self._timer: Timer | None = None
         self._at: float | None = None
+        crew.at_the_end(lambda: self.set(None))
 
     def set(self, at_s: float | None) -> None:
         """None: do not ring."""
-        if at_s == self._at and self._task is not None:
+        if at_s == self._at:
             return
-        if self._task is not None:
-            self._task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._at = at_s
-        self._task = None if at_s is None else self._crew.spawn(self._wait(at_s), self._name)
+        self._timer = None if at_s is None else self._clock.call_later(at_s - self._clock.monotonic_s(), self._rings)
 
-    async def _wait(self, at_s: float) -> None:
-        await self._clock.sleep(at_s - self._clock.monotonic_s())
-        self._task, self._at = None, None
+    def _rings(self) -> None:
+        self._timer = self._at = None
         self._ring()

@@ -11,16 +11,18 @@ from devices.node.crew import Crew
 from devices.node.ledger import Ledger, Play
 from devices.node.limits import narrowest
 from devices.node.notes import Notes
-from devices.node.obedience import Obedience, Senses
+from devices.node.obedience import Obedience
 from devices.node.ports import Speaker, Storage
 from devices.node.pressing import PressingStorage
 from devices.node.receiving import Receiving
 from devices.node.records import Records
+from devices.node.senses import Senses
 from devices.node.session import Session, Voice
 from devices.node.stage import Parts
 from devices.node.store import RenditionStore
 from devices.node.timing import NodeTime
 from devices.protocol.identity import NodeIdentity
+from devices.protocol.record import marks_told
 from devices.protocol.refusal import RefusalReason
 from devices.protocol.reports import AreaVersion, Health, ReceiptCause, ReceiptEvent, RefusalCount
 from devices.protocol.topics import node_subscriptions
@@ -175,7 +177,7 @@ class Node:
             if self._ledger.play(order.id) is Play.OVER or self._records.authority.is_revoked(*kept.basis):
                 self._records.forget_order(order.id)
             else:
-                self._conductor.resume(self._obedience.plan(order, kept.basis))
+                self._conductor.resume(self._obedience.ordering.plan(order, kept.basis))
 
     async def _keep_speaker(self) -> None:
         """Open the speaker, and again whenever it was lost."""
@@ -266,6 +268,7 @@ class Node:
             last_number=status.last_number,
             acknowledged=status.acknowledged,
             muted=not status.speaker_ready,
+            record=marks_told(records.heads),
         )
 
     def status(self) -> NodeStatus:

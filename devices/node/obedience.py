@@ -2,39 +2,33 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from devices.links.port import Delivery
-from devices.node.conductor import Conductor
-from devices.node.ledger import Ledger
 from devices.node.limits import narrowest
-from devices.node.notes import Notes
-from devices.node.plan import Plan, plan_of_entry, plan_of_order, plan_of_tone
-from devices.node.receiving import Receiving, stream_of
-from devices.node.records import Kept, Records
-from devices.node.timing import NodeTime
+from devices.node.ordering import Ordering
+from devices.node.plan import Plan, plan_of_entry
+from devices.node.receiving import stream_of
+from devices.node.records import Kept
+from devices.node.senses import Senses
 from devices.protocol.authority import accept_trust
 from devices.protocol.documents import Placement, Settings, Timetable
 from devices.protocol.envelope import Sealed, open_any, open_sealed
-from devices.protocol.identity import NodeIdentity
 from devices.protocol.judge import (
     Standing,
     issuer_of,
     judge_acknowledgement,
     judge_document,
-    judge_order,
     judge_placement,
+    judge_record_head,
     judge_time_reply,
-    stop_reaches,
 )
 from devices.protocol.media import Manifest, Piece, TimeReply
-from devices.protocol.orders import Order, OrderAction
+from devices.protocol.orders import Order
 from devices.protocol.refusal import Malformed, RefusalReason, Repeat, WireRefusal
 from devices.protocol.reports import Acknowledgement, ReceiptCause, ReceiptEvent
 from devices.protocol.topics import PREFIX, AreaChannel, DownChannel
 from devices.protocol.trust import Power, Trust
 from loa.errors import Fault
-from loa.precedence import Precedence
 from loa.units import Digest, Id16, InstantMs
 
 MAX_HELD_BACK = 32
@@ -45,19 +39,6 @@ _MAY_BE_TAKEN_LATER = (RefusalReason.TIME_UNKNOWN, RefusalReason.UNTRUSTED_KEY, 
 _NOT_WORTH_A_RECEIPT = (RefusalReason.WRONG_TARGET, RefusalReason.TIME_UNKNOWN)
 
 
-@dataclass(frozen=True)
-class Senses:
-    """What obeying works on."""
-
-    identity: NodeIdentity
-    records: Records
-    time: NodeTime
-    ledger: Ledger
-    notes: Notes
-    conductor: Conductor
-    receiving: Receiving
-
-
 class Obedience:
     """Takes deliveries. Nothing from the wire gets past it unjudged."""
 
@@ -66,6 +47,8 @@ class Obedience:
         self._ledger, self._notes = senses.ledger, senses.notes
         self._conductor, self._receiving = senses.conductor, senses.receiving
         self._monotonic_s = monotonic_s
+        self.ordering = Ordering(senses, standing=self._standing, settings=self.settings)
+        self.ordering.refresh_needs = self.refresh_needs
         self.refusals: dict[RefusalReason, int] = {}
         self._told: deque[tuple[float, Id16, RefusalReason]] = deque(maxlen=MAX_REFUSED_AN_HOUR)
         self._held_back: OrderedDict[tuple[str, bytes], Delivery] = OrderedDict()
@@ -100,6 +83,8 @@ class Obedience:
             self._take_trust(delivery.payload)
         elif channel in (AreaChannel.SETTINGS, AreaChannel.TIMETABLE):
             self._take_document(delivery.payload)
+        elif channel == AreaChannel.RECORD:
+            self._take_head(delivery.payload)
         elif channel == DownChannel.CTL:
             self._take_ctl(delivery.payload)
 
@@ -195,75 +180,18 @@ class Obedience:
             timetable_issuer=self._records.timetable_issuer,
         )
 
-    def _basis(self, payload: bytes, power: Power, precedence: Precedence | None = None) -> tuple[bytes, ...]:
-        """What the permission of an accepted message rests on."""
+    def _basis(self, payload: bytes, power: Power) -> tuple[bytes, ...]:
+        """What the permission of an accepted document rests on."""
         now = self._standing().latest_ms
         assert now is not None
-        grant = self._records.authority.in_force(
-            issuer_of(payload), power=power, area=self._records.area, precedence=precedence, now_ms=now
-        )
-        return grant.key_id, grant.appointment, grant.mandate
+        return self._records.authority.in_force(
+            issuer_of(payload), power=power, area=self._records.area, now_ms=now
+        ).basis
 
     def _take_order(self, payload: bytes, retained: bool) -> None:
-        order = judge_order(payload, retained=retained, standing=self._standing(), seen=self._records.seen)
-        kept = Kept(payload, self._basis(payload, Power.ORDER, order.precedence))
-        match order.action:
-            case OrderAction.PLAY | OrderAction.TEST_TONE:
-                self._play(order, kept)
-            case OrderAction.STOP:
-                self._stop(order, kept)
-            case OrderAction.VOLUME:
-                self._set_volume(order, payload)
+        order = self.ordering.take(payload, retained)
         self._raise_floor(order.issued_at)
         self.changed()
-
-    def _set_volume(self, order: Order, payload: bytes) -> None:
-        assert order.volume is not None
-        is_newest = order.issued_at >= self._records.volume_set_at
-        if is_newest:
-            # Never past the trusted time: one wrong instant must not shut out the orders that follow.
-            self._records.set_volume(order.volume, InstantMs(min(order.issued_at, self._standing().latest_ms or 0)))
-        self._records.remember_order(order, payload)
-        if is_newest:
-            self._notes.note(ReceiptEvent.SET, order.id)
-        else:
-            self._notes.note(ReceiptEvent.SKIPPED, order.id, cause=ReceiptCause.WITHDRAWN)
-
-    def plan(self, order: Order, basis: tuple[bytes, ...]) -> Plan:
-        if order.action is OrderAction.TEST_TONE:
-            return plan_of_tone(order, basis)
-        return plan_of_order(order, self.settings(), basis)
-
-    def _play(self, order: Order, kept: Kept) -> None:
-        plan = self.plan(order, kept.basis)
-        stop = self._records.stops.get(order.id)
-        if stop is not None and stop_reaches(stop, precedence=order.precedence, kind=order.kind):
-            self._records.remember_order(order, kept.payload)
-            self._notes.note(ReceiptEvent.SKIPPED, order.id, cause=ReceiptCause.WITHDRAWN, precedence=order.precedence)
-            return
-        if plan.is_emergency:  # sounded first, written down at once after
-            self._conductor.add(plan)
-            self.refresh_needs()
-        self._records.keep_order(order, kept)
-        self._records.remember_order(order, kept.payload)
-        self._notes.note(ReceiptEvent.RECEIVED, order.id, precedence=order.precedence)
-        if not plan.is_emergency:
-            self._conductor.add(plan)
-        self.refresh_needs()
-        self._conductor.audio_changed()
-
-    def _stop(self, order: Order, kept: Kept) -> None:
-        assert order.subject is not None
-        plan = self._conductor.find(order.subject)
-        if plan is not None:
-            if plan.kind is not order.kind:
-                raise WireRefusal(RefusalReason.DRILL_MISMATCH, "live and drill do not stop each other")
-            if not stop_reaches(order, precedence=plan.precedence, kind=plan.kind):
-                raise WireRefusal(RefusalReason.MANDATE_EXCEEDED, "a higher precedence is not stopped by a lower one")
-            self._conductor.cancel(order.subject, ReceiptCause.ORDERED)
-        self._records.keep_stop(order, kept)
-        self._records.remember_order(order, kept.payload)
-        self._notes.note(ReceiptEvent.RECEIVED, order.id, precedence=order.precedence)
 
     # Documents
 
@@ -277,7 +205,8 @@ class Obedience:
         if isinstance(document, Timetable):
             self.refresh_timetable()
         else:
-            self.refresh_needs()
+            self.ordering.replan()
+            self.refresh_timetable()
             self._conductor.reconsider()
         self.changed()
 
@@ -289,15 +218,11 @@ class Obedience:
                 continue
             for entry in timetable.entries:
                 if not entry.nodes or self._identity.node in entry.nodes:
-                    plan = plan_of_entry(entry, kept.basis)
-                    if not self._is_stopped(plan):
+                    plan = plan_of_entry(entry, self.settings(), kept.basis)
+                    if not self.ordering.was_ended(plan.id, plan.precedence, plan.kind):
                         plans[entry.id] = plan
         self._conductor.set_timetable(plans.values())
         self.refresh_needs()
-
-    def _is_stopped(self, plan: Plan) -> bool:
-        stop = self._records.stops.get(plan.id)
-        return stop is not None and stop_reaches(stop, precedence=plan.precedence, kind=plan.kind)
 
     def refresh_needs(self) -> None:
         settings = self.settings()
@@ -332,6 +257,10 @@ class Obedience:
         self.moved()
         self.changed()
         self.look_again()
+
+    def _take_head(self, payload: bytes) -> None:
+        """Remembered, so that whoever rewrites the record later is found out. Health tells it in its own time."""
+        self._records.keep_head(judge_record_head(payload, self._standing(), self._records.heads), payload)
 
     # Service
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from devices.protocol.common import RenditionRef
+from devices.protocol.common import DRILL_ANNOUNCEMENT, RenditionRef
 from devices.protocol.documents import Entry, Settings
 from devices.protocol.orders import Order
 from loa.precedence import Interruption, Kind, Precedence
@@ -19,7 +19,7 @@ class Plan:
     kind: Kind
     start_at: InstantMs
     parts: tuple[RenditionRef, ...]
-    """One after another: the siren first, where there is one."""
+    """One after another: of a drill its announcement first, then the siren, where there is one."""
     repeats: int = 1
     gap_ms: DurationMs = DurationMs(0)
     expires_at: InstantMs | None = None
@@ -52,6 +52,11 @@ class Plan:
         return self.precedence is Precedence.EMERGENCY
 
     @property
+    def is_drill(self) -> bool:
+        """Nothing of it sounds before its announcement has: `parts` begins with that, or is empty."""
+        return self.kind is Kind.DRILL and self.tone_hz is None
+
+    @property
     def scheduled(self) -> bool:
         return self.grace_ms is not None
 
@@ -63,14 +68,13 @@ _NO_RENDITION = Digest(bytes(32))
 
 def plan_of_order(order: Order, settings: Settings | None, basis: tuple[bytes, ...] = ()) -> Plan:
     """A PLAY order; the siren that it names by code comes from the settings, and is left out where they have none."""
-    sirens = {siren.code: siren.rendition for siren in settings.sirens} if settings else {}
-    siren = sirens.get(order.siren) if order.siren else None
+    siren = _stored(settings, order.siren) if order.siren else ()
     return Plan(
         id=order.id,
         precedence=order.precedence,
         kind=order.kind,
         start_at=order.start_at,
-        parts=((siren, *order.renditions) if siren else order.renditions),
+        parts=_announced(order.kind, settings, (*siren, *order.renditions)),
         repeats=order.repeats,
         gap_ms=order.gap_ms,
         expires_at=order.expires_at,
@@ -79,6 +83,19 @@ def plan_of_order(order: Order, settings: Settings | None, basis: tuple[bytes, .
         replaces=order.replaces,
         basis=basis,
     )
+
+
+def _stored(settings: Settings | None, code: int) -> tuple[RenditionRef, ...]:
+    found = [siren.rendition for siren in settings.sirens if siren.code == code] if settings else []
+    return tuple(found[-1:])
+
+
+def _announced(kind: Kind, settings: Settings | None, parts: tuple[RenditionRef, ...]) -> tuple[RenditionRef, ...]:
+    """A drill is told to be one before anything of it sounds; where that cannot be told, there is nothing to sound."""
+    if kind is Kind.LIVE:
+        return parts
+    announcement = _stored(settings, DRILL_ANNOUNCEMENT)
+    return (*announcement, *parts) if announcement else ()
 
 
 def plan_of_tone(order: Order, basis: tuple[bytes, ...] = ()) -> Plan:
@@ -96,13 +113,13 @@ def plan_of_tone(order: Order, basis: tuple[bytes, ...] = ()) -> Plan:
     )
 
 
-def plan_of_entry(entry: Entry, basis: tuple[bytes, ...] = ()) -> Plan:
+def plan_of_entry(entry: Entry, settings: Settings | None, basis: tuple[bytes, ...] = ()) -> Plan:
     return Plan(
         id=entry.id,
         precedence=entry.precedence,
         kind=entry.kind,
         start_at=entry.start_at,
-        parts=entry.renditions,
+        parts=_announced(entry.kind, settings, entry.renditions),
         grace_ms=entry.grace_ms,
         volume=entry.volume,
         interruption=entry.interruption,

@@ -46,7 +46,7 @@ class Receiving:
         self._store = store
         self._clock = clock
         self._time = time
-        self._alarm = Alarm(clock, crew, self.pump, "receiving")
+        self._alarm = Alarm(clock, crew, self.pump)
         self._intake = Intake(
             identity.node, entropy=entropy, relays_streams=link.relays_streams, nominal_rate=link.nominal_rate
         )

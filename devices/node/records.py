@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from devices.node.ports import Storage
 from devices.protocol import cbor
+from devices.protocol.approval import remembered_until
 from devices.protocol.authority import Authority
 from devices.protocol.common import MessageType
 from devices.protocol.documents import Placement, Settings, Timetable
@@ -18,22 +19,29 @@ from devices.protocol.identity import NodeIdentity
 from devices.protocol.journal import framed, unframed
 from devices.protocol.judge import Held, HeldDocuments
 from devices.protocol.orders import Order
+from devices.protocol.record import RecordHead, with_head
 from devices.protocol.refusal import Malformed, WireRefusal
 from devices.protocol.seen import SeenOrders, record
-from loa.errors import Fault
+from loa.errors import Fault, Refused
 from loa.names import AreaPath
 from loa.units import Id16, InstantMs, KeyId, Percent
 
-MAX_STOPS = 256
+MAX_ENDED = 256
+MAX_ENDINGS = 8
+"""Of one broadcast: a narrow cancel must not push out a wide one."""
+HEADS = "record"
+"""Signed heads of the centre's record, framed, oldest first."""
 _SEEN_REWRITE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Kept:
-    """An order under way, or a document: as it came, and on whose permission (ids of key, appointment, mandate)."""
+    """An order under way, or a document: as it came, and on whose permission (ids of keys, appointments, mandates)."""
 
     payload: bytes
     basis: tuple[bytes, ...]
+    reach: tuple[AreaPath, ...] = ()
+    """Of what people approved: the areas that they were appointed to when it was accepted."""
 
 
 class Records:
@@ -48,8 +56,11 @@ class Records:
         self.settings: dict[AreaPath, tuple[Settings, Kept]] = {}
         self.seen = SeenOrders()
         self.orders: dict[Id16, tuple[Order, Kept]] = {}
-        self.stops: dict[Id16, Order] = {}
-        """STOP orders by the broadcast that they end, kept until they expire: it may come later."""
+        self.endings: dict[Id16, tuple[tuple[Order, Kept], ...]] = {}
+        """STOP orders and updates by the broadcast that they end, kept until they expire: it may come later."""
+        self.heads: tuple[RecordHead, ...] = ()
+        """Of the centre's record, oldest first; none goes back."""
+        self._head_payloads: dict[RecordHead, bytes] = {}
         self.volume = Percent(100)
         self.volume_set_at = InstantMs(0)
         """When the order that set it was issued."""
@@ -75,6 +86,11 @@ class Records:
             self.placement = placement
         self._recover_documents()
         self._recover_orders()
+        for payload in unframed(self._storage.read(HEADS) or b"")[0]:
+            head = _opened(payload)
+            if isinstance(head, RecordHead):
+                self.heads = (*self.heads, head)
+                self._head_payloads[head] = payload
 
     def _recover_documents(self) -> None:
         for name in self._storage.names("documents/"):
@@ -95,16 +111,18 @@ class Records:
                 self._storage.delete(name)
             elif name.startswith("orders/"):
                 self.orders[order.id] = (order, kept)
-            elif order.subject is not None:
-                self.stops[order.subject] = order
+            else:
+                for subject in (order.subject,) if order.subject is not None else order.replaces:
+                    self.endings[subject] = _with(self.endings.get(subject, ()), order, kept)
 
     def _kept(self, name: str) -> Kept | None:
         try:
             match cbor.loads(self._storage.read(name) or b"", max_bytes=2 * 1024 * 1024):
-                case [bytes(payload), list(basis), int(check)] if all(isinstance(one, bytes) for one in basis):
-                    kept = Kept(payload, tuple(bytes(one) for one in basis if isinstance(one, bytes)))
+                case [bytes(payload), list(basis), list(reach), int(check)]:
+                    areas = tuple(AreaPath(one) for one in reach if isinstance(one, str))
+                    kept = Kept(payload, tuple(one for one in basis if isinstance(one, bytes)), areas)
                     return kept if check == _check(kept) else None
-        except Malformed:
+        except (Malformed, Refused):
             pass
         return None
 
@@ -162,6 +180,13 @@ class Records:
         else:
             self.settings[document.area] = (document, kept)
 
+    def keep_head(self, head: RecordHead, payload: bytes) -> None:
+        """As it was signed, so that an auditor with this box in hand can show it."""
+        heads = with_head(head, self.heads)
+        payloads = {one: payload if one == head else self._head_payloads[one] for one in heads}
+        self._storage.write(HEADS, b"".join(map(framed, payloads.values())))
+        self.heads, self._head_payloads = heads, payloads
+
     def remember_order(self, order: Order, payload: bytes) -> None:
         """So that it is obeyed once."""
         before = len(self.seen.entries)
@@ -180,21 +205,22 @@ class Records:
         if self.orders.pop(order_id, None) is not None:
             self._storage.delete(f"orders/{order_id.hex()}")
 
-    def keep_stop(self, order: Order, kept: Kept) -> None:
-        assert order.subject is not None
-        held = self.stops.get(order.subject)
-        if held is not None and held.precedence > order.precedence:
-            return
-        for subject in [one for one, stop in self.stops.items() if stop.expires_at <= self.floor_ms]:
-            self._forget_stop(subject)
-        while len(self.stops) >= MAX_STOPS:
-            self._forget_stop(min(self.stops, key=lambda one: (self.stops[one].precedence, self.stops[one].issued_at)))
-        self._storage.write(f"stops/{order.subject.hex()}", _packed(kept))
-        self.stops[order.subject] = order
+    def keep_ending(self, subject: Id16, order: Order, kept: Kept) -> None:
+        """A STOP of a broadcast, or an update of an alert: it may come later."""
+        for one in [one for one, held in self.endings.items() if all(_over(it, self.floor_ms) for it, _ in held)]:
+            self._forget_endings(one)
+        while len(self.endings) >= MAX_ENDED and subject not in self.endings:
+            self._forget_endings(min(self.endings, key=lambda one: max(map(_weight, self.endings[one]))))
+        before = self.endings.get(subject, ())
+        after = _with(before, order, kept)
+        self._storage.write(_ending_name(subject, order.id), _packed(kept))
+        self.endings[subject] = after
+        for gone in {it.id for it, _ in before} - {it.id for it, _ in after}:
+            self._storage.delete(_ending_name(subject, gone))
 
-    def _forget_stop(self, subject: Id16) -> None:
-        del self.stops[subject]
-        self._storage.delete(f"stops/{subject.hex()}")
+    def _forget_endings(self, subject: Id16) -> None:
+        for order, _ in self.endings.pop(subject):
+            self._storage.delete(_ending_name(subject, order.id))
 
     # Asking
 
@@ -218,13 +244,32 @@ def _document_name(kind: str, area: AreaPath) -> str:
     return f"documents/{kind}.{area.replace('/', '.')}"
 
 
+def _ending_name(subject: Id16, order_id: Id16) -> str:
+    return f"stops/{subject.hex()}.{order_id.hex()}"
+
+
+def _with(held: tuple[tuple[Order, Kept], ...], order: Order, kept: Kept) -> tuple[tuple[Order, Kept], ...]:
+    """With one more; of too many, those of least weight go."""
+    others = [pair for pair in held if pair[0].id != order.id]
+    return tuple(sorted([*others, (order, kept)], key=_weight)[-MAX_ENDINGS:])
+
+
+def _weight(pair: tuple[Order, Kept]) -> tuple[int, int, int]:
+    order, kept = pair
+    return int(order.precedence), -min((len(area.codes) for area in kept.reach), default=9), order.issued_at
+
+
+def _over(order: Order, floor_ms: InstantMs) -> bool:
+    return remembered_until(order) <= floor_ms
+
+
 def _packed(kept: Kept) -> bytes:
-    return cbor.dumps([kept.payload, list(kept.basis), _check(kept)])
+    return cbor.dumps([kept.payload, list(kept.basis), [str(area) for area in kept.reach], _check(kept)])
 
 
 def _check(kept: Kept) -> int:
     """What was accepted is not judged again, so what a worn card changed must be told in another way."""
-    return zlib.crc32(b"".join(kept.basis), zlib.crc32(kept.payload))
+    return zlib.crc32("|".join(kept.reach).encode(), zlib.crc32(b"".join(kept.basis), zlib.crc32(kept.payload)))
 
 
 def _opened(payload: bytes) -> object:

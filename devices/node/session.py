@@ -60,9 +60,9 @@ class Session:
         self._interval_s = interval_s
         self._lost_without_answer = lost_without_answer
         self._unanswered_s = _FIRST_UNANSWERED_S
-        self._health_alarm = Alarm(voice.clock, voice.crew, self.send_health, "health")
-        self._time_alarm = Alarm(voice.clock, voice.crew, self.ask_time, "time")
-        self._receipt_alarm = Alarm(voice.clock, voice.crew, self._resend, "receipts")
+        self._health_alarm = Alarm(voice.clock, voice.crew, self.send_health)
+        self._time_alarm = Alarm(voice.clock, voice.crew, self.ask_time)
+        self._receipt_alarm = Alarm(voice.clock, voice.crew, self._resend)
         self._resend_s = _RESEND_S
         self._health_due_s: float | None = None
         self._sent_up_to = 0

@@ -154,7 +154,9 @@ class Stage:
         if not sounded or place is None:
             return
         plan = airing.plan
-        again = after_interruption(plan.interruption, position)
+        # A drill begins anew, with its announcement.
+        rule = Interruption.RESTART if plan.is_drill and plan.interruption is Interruption.RESUME else plan.interruption
+        again = after_interruption(rule, position)
         if plan.is_emergency:
             self.note(airing, ReceiptEvent.INTERRUPTED, ReceiptCause.PRE_EMPTED, position)
         elif plan.interruption is Interruption.DROP:

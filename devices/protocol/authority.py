@@ -5,12 +5,13 @@ Values in, values out. `Authority.pinned` is where a box starts; `accept_trust` 
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from devices.protocol import cbor, cose
 from devices.protocol.envelope import decode, encode, open_sealed
+from devices.protocol.grants import Grant, grant_of
 from devices.protocol.keys import key_id
 from devices.protocol.refusal import Malformed, RefusalReason, Repeat, WireRefusal
 from devices.protocol.roots import check_roots, newest_roots
@@ -29,23 +30,6 @@ from loa.units import InstantMs, KeyId
 
 MAX_TRUST_BYTES = 1024 * 1024
 NO_FLOOR = InstantMs(0)
-
-
-@dataclass(frozen=True)
-class Grant:
-    """An appointment with the mandate that brings it into force, narrowed to both."""
-
-    key_id: KeyId
-    public_key: bytes
-    holder: str
-    appointment: bytes
-    mandate: bytes
-    powers: Power
-    ceiling: Precedence
-    area: AreaPath
-    kind: Kind
-    not_before: InstantMs
-    until: InstantMs
 
 
 @dataclass(frozen=True)
@@ -92,7 +76,23 @@ class Authority:
         precedence: Precedence | None = None,
         kind: Kind | None = None,
     ) -> Grant:
-        """The grant by which `signer` may do this now; what is None is not asked about.
+        """The grant by which `signer` may do this now; what is None is not asked about. Raises as `grants_in_force`."""
+        areas = () if area is None else (area,)
+        return self.grants_in_force(signer, power=power, now_ms=now_ms, areas=areas, precedence=precedence, kind=kind)[
+            0
+        ]
+
+    def grants_in_force(
+        self,
+        signer: KeyId,
+        *,
+        power: Power,
+        now_ms: InstantMs,
+        areas: Sequence[AreaPath] = (),
+        precedence: Precedence | None = None,
+        kind: Kind | None = None,
+    ) -> tuple[Grant, ...]:
+        """All grants, each of which alone covers all of this now.
 
         Raises WireRefusal: untrusted_key (never appointed), revoked, expired (no mandate in date),
         mandate_exceeded (power, area or precedence) or drill_mismatch (the key signs the other kind).
@@ -101,13 +101,16 @@ class Authority:
         if not appointed:
             raise WireRefusal(RefusalReason.UNTRUSTED_KEY, f"no appointment for key {signer.hex()}")
         nearest = self._without_mandate(signer, appointed)
+        found: list[Grant] = []
         for grant in self.grants.get(signer, ()):
-            refusal = self._why_not(grant, power, now_ms, area=area, precedence=precedence, kind=kind)
+            refusal = self._why_not(grant, power, now_ms, areas=areas, precedence=precedence, kind=kind)
             if refusal is None:
-                return grant
-            if _NEARNESS[refusal.reason] > _NEARNESS[nearest.reason]:
+                found.append(grant)
+            elif NEARNESS[refusal.reason] > NEARNESS[nearest.reason]:
                 nearest = refusal
-        raise nearest
+        if not found:
+            raise nearest
+        return tuple(found)
 
     def is_revoked(self, *ids: bytes) -> bool:
         return any(one in self.revoked for one in ids)
@@ -123,7 +126,7 @@ class Authority:
         power: Power,
         now_ms: InstantMs,
         *,
-        area: AreaPath | None,
+        areas: Sequence[AreaPath],
         precedence: Precedence | None,
         kind: Kind | None,
     ) -> WireRefusal | None:
@@ -133,8 +136,10 @@ class Authority:
             return WireRefusal(RefusalReason.EXPIRED, f"{grant.holder}: the mandate is not in date")
         if power not in grant.powers:
             return WireRefusal(RefusalReason.MANDATE_EXCEEDED, f"{grant.holder}: no power to {power.name}")
-        if area is not None and not grant.area.covers(area):
-            return WireRefusal(RefusalReason.MANDATE_EXCEEDED, f"{grant.holder}: {grant.area} does not cover {area}")
+        beyond = [str(area) for area in areas if not grant.area.covers(area)]
+        if beyond:
+            words = f"{grant.holder}: {grant.area} does not cover {beyond[0]}"
+            return WireRefusal(RefusalReason.MANDATE_EXCEEDED, words)
         if kind is not None and kind is not grant.kind:
             return WireRefusal(RefusalReason.DRILL_MISMATCH, f"{grant.holder}: signs {grant.kind.name.lower()} only")
         if precedence is not None and precedence > grant.ceiling:
@@ -162,7 +167,8 @@ class Authority:
         return _accepted(document, authority, now_ms=None, own_memory=True)
 
 
-_NEARNESS = {
+NEARNESS = {
+    RefusalReason.UNTRUSTED_KEY: 0,
     RefusalReason.EXPIRED: 1,
     RefusalReason.REVOKED: 2,
     RefusalReason.MANDATE_EXCEEDED: 3,
@@ -294,7 +300,7 @@ def _grants(
             continue  # a wider one counts as no mandate
         if not _may_renew(sealed.signature, mandate, appointments, revoked):
             continue
-        grant = _grant(mandate, appointment)
+        grant = grant_of(mandate, appointment)
         grants[grant.key_id] = (*grants.get(grant.key_id, ()), grant)
     return grants
 
@@ -327,22 +333,6 @@ def _may_renew(
                 raise WireRefusal(RefusalReason.BAD_SIGNATURE, f"mandate {mandate.id.hex()}")
             return True
     return False
-
-
-def _grant(mandate: Mandate, appointment: Appointment) -> Grant:
-    return Grant(
-        key_id=key_id(appointment.public_key),
-        public_key=appointment.public_key,
-        holder=appointment.holder,
-        appointment=appointment.id,
-        mandate=mandate.id,
-        powers=Power(appointment.powers),
-        ceiling=mandate.ceiling,
-        area=mandate.area,
-        kind=appointment.kind,
-        not_before=mandate.not_before,
-        until=mandate.until,
-    )
 
 
 def _read_kept(data: bytes) -> tuple[bytes, bytes, dict[bytes, InstantMs]]:

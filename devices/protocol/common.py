@@ -12,6 +12,8 @@ BLOCK_BYTES = 4096
 MAX_ORDER_NODES = 32
 MAX_RENDITIONS = 8
 MAX_RENDITION_BYTES = 64 * 1024 * 1024
+DRILL_ANNOUNCEMENT = 255
+"""The siren code that settings reserve for the announcement which a node itself plays first in every drill."""
 
 
 class MessageType(IntEnum):
@@ -37,6 +39,7 @@ class MessageType(IntEnum):
     APPOINTMENT = 18
     REVOCATION = 19
     ALERT_BODY = 20
+    RECORD_HEAD = 21
 
 
 def instant() -> Form:

@@ -59,6 +59,25 @@ def sign1(payload: bytes, key: SigningKey) -> bytes:
     return cbor.dumps_in_order(cbor2.CBORTag(TAG_SIGN1, [protected, {}, payload, signature]))
 
 
+def sign1_detached(payload: bytes, key: SigningKey) -> bytes:
+    """A tagged COSE_Sign1 of `payload` that leaves it out (RFC 9052 section 4.1: nil in its place)."""
+    protected = _protected(key.key_id)
+    return cbor.dumps_in_order(cbor2.CBORTag(TAG_SIGN1, [protected, {}, None, key.sign(_covered1(protected, payload))]))
+
+
+def read_detached(data: bytes, payload: bytes, *, max_bytes: int) -> Signature:
+    """Take a COSE_Sign1 over a `payload` that comes beside it apart. Raises Malformed; checks no signature."""
+    tagged = cbor.loads(data, max_bytes=max_bytes)
+    if not isinstance(tagged, cbor2.CBORTag) or tagged.tag != TAG_SIGN1 or not isinstance(tagged.value, list):
+        raise Malformed("not a COSE_Sign1")
+    if len(tagged.value) != 4 or tagged.value[1] != {} or tagged.value[2] is not None:
+        raise Malformed("not a detached COSE_Sign1 of this wire")
+    protected, signature = tagged.value[0], tagged.value[3]
+    if not isinstance(protected, bytes):
+        raise Malformed("not a detached COSE_Sign1 of this wire")
+    return _signature(protected, signature, _covered1(protected, payload))
+
+
 def sign(payload: bytes, keys: Sequence[SigningKey]) -> bytes:
     """A tagged COSE_Sign of `payload` under each of `keys`."""
     signers: list[object] = []
@@ -66,6 +85,25 @@ def sign(payload: bytes, keys: Sequence[SigningKey]) -> bytes:
         protected = _protected(key.key_id)
         signers.append([protected, {}, key.sign(_covered(b"", protected, payload))])
     return cbor.dumps_in_order(cbor2.CBORTag(TAG_SIGN, [b"", {}, payload, signers]))
+
+
+def joined(parts: Sequence[bytes], *, max_bytes: int) -> bytes:
+    """One COSE_Sign from several of the same payload: each signer's first signature, in the order of key ids.
+
+    A signature of a COSE_Sign does not cover the others, so those made in different places at different times come
+    together. Raises Malformed; checks no signature.
+    """
+    signers: dict[bytes, list[object]] = {}
+    payloads: set[bytes] = set()
+    for part in parts:
+        signed = read(part, max_bytes=max_bytes)
+        payloads.add(signed.payload)
+        for one in signed.signatures:
+            signers.setdefault(one.key_id, [_protected(one.key_id), {}, one.signature])
+    if len(payloads) != 1 or not 1 <= len(signers) <= 16:
+        raise Malformed("not parts of one COSE_Sign")
+    ordered = [signers[key] for key in sorted(signers)]
+    return cbor.dumps_in_order(cbor2.CBORTag(TAG_SIGN, [b"", {}, payloads.pop(), ordered]))
 
 
 def read(data: bytes, *, max_bytes: int) -> Signed:

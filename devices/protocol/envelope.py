@@ -4,20 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from devices.protocol import cbor, cose
+from devices.protocol.alerts import AlertBody
 from devices.protocol.common import MessageType
 from devices.protocol.documents import Placement, Settings, Timetable
 from devices.protocol.fields import KEY_TYPE, KEY_VERSION, PROTOCOL_VERSION, from_map, to_map
 from devices.protocol.keys import SigningKey
 from devices.protocol.media import LiveSegment, Manifest, Piece, TimeReply, TimeRequest, Want
 from devices.protocol.orders import Order
+from devices.protocol.record import RecordHead
 from devices.protocol.refusal import Malformed
 from devices.protocol.reports import Acknowledgement, Health, Presence, Receipt
+from devices.protocol.shortening import completed, shortened
 from devices.protocol.trust import Appointment, Mandate, Revocation, RootSet, Trust
 from loa.errors import Fault
 
 Message = (
     Order | Timetable | Settings | Trust | Placement | Receipt | Acknowledgement | Health | Presence | TimeRequest
-    | TimeReply | Want | Piece | Manifest | LiveSegment | Mandate | RootSet | Appointment | Revocation
+    | TimeReply | Want | Piece | Manifest | LiveSegment | Mandate | RootSet | Appointment | Revocation | AlertBody
+    | RecordHead
 )  # fmt: skip
 
 CLASSES: dict[MessageType, type[Message]] = {
@@ -40,6 +44,8 @@ CLASSES: dict[MessageType, type[Message]] = {
     MessageType.ROOT_SET: RootSet,
     MessageType.APPOINTMENT: Appointment,
     MessageType.REVOCATION: Revocation,
+    MessageType.ALERT_BODY: AlertBody,
+    MessageType.RECORD_HEAD: RecordHead,
 }
 _TYPES = {cls: number for number, cls in CLASSES.items()}
 UNSIGNED = (Piece, Manifest, Presence)
@@ -64,9 +70,15 @@ class Sealed:
 
 
 def encode(message: Message) -> bytes:
-    """The message's CBOR map: what is signed, or sent as it is where no signature is needed."""
+    """The message's CBOR map: what is signed, or sent as it is where no signature is needed.
+
+    An order leaves out what the alert body inside it says.
+    """
     header: dict[int, object] = {KEY_TYPE: int(_TYPES[type(message)]), KEY_VERSION: PROTOCOL_VERSION}
-    return cbor.dumps_in_order(header | to_map(message))
+    fields = to_map(message)
+    if isinstance(message, Order) and message.alert_body is not None:
+        fields = shortened(fields)
+    return cbor.dumps_in_order(header | fields)
 
 
 def decode(body: bytes) -> Message:
@@ -79,6 +91,8 @@ def decode(body: bytes) -> Message:
     number = raw.get(KEY_TYPE)
     if type(number) is not int or number not in CLASSES:
         raise Malformed(f"message type {str(number)[:20]}")
+    if number == MessageType.ORDER:
+        raw = completed(raw)
     return from_map(CLASSES[MessageType(number)], raw, header=True)
 
 

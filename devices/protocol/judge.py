@@ -4,17 +4,20 @@ Each judge returns the message, or raises WireRefusal with the reason to be coun
 bytes were taken before (nothing to do, nothing to count).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from devices.protocol import cose
-from devices.protocol.authority import NO_FLOOR, Authority, Grant, fingerprint
+from devices.protocol.approval import body_of, check_approvals, check_within, covers_all, whole_target
+from devices.protocol.authority import NO_FLOOR, Authority, fingerprint
 from devices.protocol.common import MessageType
 from devices.protocol.documents import Placement, Settings, Timetable
 from devices.protocol.envelope import Sealed, open_any, open_sealed
+from devices.protocol.grants import Grant
 from devices.protocol.keys import key_id
 from devices.protocol.media import TimeReply, TimeRequest, Want
-from devices.protocol.orders import MAX_ORDER_BYTES, Order, OrderAction
+from devices.protocol.orders import MAX_ORDER_BYTES, Order
+from devices.protocol.record import RecordHead, check_head
 from devices.protocol.refusal import Malformed, RefusalReason, Repeat, WireRefusal
 from devices.protocol.reports import Acknowledgement, Health, Presence, PresenceState, Receipt
 from devices.protocol.seen import Look, SeenOrders
@@ -64,11 +67,32 @@ HeldDocuments = Mapping[tuple[MessageType, AreaPath], Held]
 """By type (TIMETABLE or SETTINGS) and area."""
 
 
-def judge_order(payload: bytes, *, retained: bool, standing: Standing, seen: SeenOrders) -> Order:
+@dataclass(frozen=True)
+class Accepted:
+    """An order that is obeyed, and by whose permission."""
+
+    order: Order
+    signer: Grant
+    """By which its key signs orders here."""
+    approvers: tuple[Grant, ...] = ()
+    """Of an emergency: by which people released it, or cancel one."""
+
+    @property
+    def basis(self) -> tuple[bytes, ...]:
+        """Ids of all that it rests on; when one of them is revoked, it ends."""
+        return tuple(one for grant in (self.signer, *self.approvers) for one in grant.basis)
+
+    @property
+    def reach(self) -> tuple[AreaPath, ...]:
+        """The areas of those who approved: an emergency is ended by who has all of its target in one of them."""
+        return tuple(grant.area for grant in self.approvers)
+
+
+def judge_order(payload: bytes, *, retained: bool, standing: Standing, seen: SeenOrders) -> Accepted:
     """An order that this node obeys. After obeying, remember it: `seen.adding(order, payload, floor)`.
 
     Raises WireRefusal: retained_forbidden, malformed, untrusted_key, bad_signature, replay, wrong_target,
-    expired, time_unknown, approval_missing, revoked, mandate_exceeded, drill_mismatch; Repeat.
+    expired, time_unknown, approval_missing, beyond_approval, revoked, mandate_exceeded, drill_mismatch; Repeat.
     """
     if retained:
         raise WireRefusal(RefusalReason.RETAINED_FORBIDDEN, "an order is never retained")
@@ -84,12 +108,9 @@ def judge_order(payload: bytes, *, retained: bool, standing: Standing, seen: See
         raise WireRefusal(RefusalReason.REPLAY, f"other bytes under the id {order.id.hex()}")
     _check_target(order, standing)
     _check_order_time(order, standing)
-    if order.alert_body is not None or order.approvals:
-        # This version cannot check what people approved against what would sound, so it stays silent.
-        raise WireRefusal(RefusalReason.APPROVAL_MISSING, "approvals are reserved for a later version")
-    _check_order_mandate(order, signer, standing)
+    accepted = _permitted(order, signer, standing)
     seen.check_room(order.precedence, standing.floor_ms)
-    return order
+    return accepted
 
 
 def _check_target(order: Order, standing: Standing) -> None:
@@ -110,23 +131,62 @@ def _check_order_time(order: Order, standing: Standing) -> None:
         raise WireRefusal(RefusalReason.EXPIRED, f"expired {now_ms - order.expires_at} ms ago")
 
 
-def _check_order_mandate(order: Order, signer: KeyId, standing: Standing) -> None:
-    """The mandate covers the whole target of an order by areas; of an order by nodes, this node's place."""
+def _permitted(order: Order, signer: KeyId, standing: Standing) -> Accepted:
+    """By whose permission an order is obeyed: its signer's, and for an emergency that of the people who approved it."""
     now_ms = standing.latest_ms
     if now_ms is None or standing.area is None:  # both were checked before
         raise WireRefusal(RefusalReason.TIME_UNKNOWN)
-    for area in order.areas or (standing.area,):
+    if order.precedence < Precedence.EMERGENCY:
+        return Accepted(order, _carried(order, signer, standing, order.precedence, order.kind, now_ms))
+    body = body_of(order)
+    if order.alert_body is None or body is None:
+        raise WireRefusal(RefusalReason.APPROVAL_MISSING, "nobody approved this emergency")
+    check_within(order, body, standing.node, standing.area)
+    # Who carries an approved emergency releases nothing, so a live key carries drills too; a drill key nothing live.
+    kind = Kind.LIVE if order.kind is Kind.LIVE else None
+    carrier = _carried(order, signer, standing, Precedence.PRIORITY, kind, now_ms)
+    approvers = check_approvals(
+        order.alert_body,
+        order.approvals,
+        standing.authority,
+        whole=whole_target(body, standing.node, standing.area),
+        now_ms=now_ms,
+        carrier=signer,
+    )
+    return Accepted(order, carrier, approvers)
+
+
+def _carried(  # noqa: PLR0917
+    order: Order, signer: KeyId, standing: Standing, precedence: Precedence, kind: Kind | None, now_ms: InstantMs
+) -> Grant:
+    """The mandate covers the whole target of an order by areas; of an order by nodes, this node's place."""
+    assert standing.area is not None
+    grants = [
         standing.authority.in_force(
-            signer, power=Power.ORDER, area=area, precedence=order.precedence, kind=order.kind, now_ms=now_ms
+            signer, power=Power.ORDER, area=area, precedence=precedence, kind=kind, now_ms=now_ms
         )
+        for area in order.areas or (standing.area,)
+    ]
+    here = [grant for grant in grants if grant.area.covers(standing.area)]
+    return (here or grants)[0]
 
 
-def stop_reaches(stop: Order, *, precedence: Precedence, kind: Kind) -> bool:
-    """Whether an accepted STOP order may end a broadcast: same kind, and at least its precedence.
+def may_end(
+    ending: Order,
+    *,
+    precedence: Precedence,
+    kind: Kind,
+    reach: Iterable[AreaPath] = (),
+    whole: Iterable[AreaPath] = (),
+) -> bool:
+    """Whether an accepted order (a STOP, or an alert's update) may end a broadcast: same kind, at least its precedence.
 
-    Ask again when a broadcast arrives whose STOP came first.
+    An emergency is ended by people alone: `reach` is that of the order, `whole` all places that the alert is for.
+    Ask again when a broadcast arrives whose end came first.
     """
-    return stop.action is OrderAction.STOP and stop.kind is kind and stop.precedence >= precedence
+    if ending.kind is not kind or ending.precedence < precedence:
+        return False
+    return precedence < Precedence.EMERGENCY or covers_all(reach, whole)
 
 
 def judge_document(payload: bytes, standing: Standing, held: HeldDocuments) -> Timetable | Settings:
@@ -174,8 +234,29 @@ def _check_entries(timetable: Timetable, grant: Grant) -> None:
     for entry in timetable.entries:
         if entry.kind is not grant.kind:
             raise WireRefusal(RefusalReason.DRILL_MISMATCH, f"entry {entry.id.hex()}")
-        if entry.precedence > grant.ceiling:
+        if entry.precedence > min(grant.ceiling, Precedence.PRIORITY):  # no timetable releases an emergency
             raise WireRefusal(RefusalReason.MANDATE_EXCEEDED, f"entry {entry.id.hex()}: {entry.precedence.name}")
+
+
+def judge_record_head(payload: bytes, standing: Standing, held: Sequence[RecordHead]) -> RecordHead:
+    """The record's head, which this node remembers after those that it holds.
+
+    Raises WireRefusal: malformed, untrusted_key, bad_signature, wrong_target, record_fork, rollback, time_unknown,
+    revoked, expired, mandate_exceeded; Repeat.
+    """
+    sealed = open_sealed(payload, max_bytes=MAX_CTL_BYTES)
+    head = sealed.message
+    if not isinstance(head, RecordHead):
+        raise Malformed(f"a {type(head).__name__} where a head of the record belongs")
+    signer = standing.authority.check_signature(sealed.signature)
+    if standing.area is None or not head.area.covers(standing.area):
+        raise WireRefusal(RefusalReason.WRONG_TARGET, f"{head.area} is not where this node is")
+    check_head(head, held)
+    now_ms = standing.latest_ms
+    if now_ms is None:
+        raise WireRefusal(RefusalReason.TIME_UNKNOWN, "a head counts only once the time is known")
+    standing.authority.in_force(signer, power=Power.DOCUMENTS, area=head.area, now_ms=now_ms)
+    return head
 
 
 def issuer_of(payload: bytes) -> KeyId:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -37,7 +38,13 @@ class SigningKey:
 def signature_holds(public_key: bytes, signature: bytes, data: bytes) -> bool:
     """Whether `signature` over `data` was made with the private half of `public_key`."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, data)
+        _read(public_key).verify(signature, data)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=4096)
+def _read(public_key: bytes) -> Ed25519PublicKey:
+    """Raises ValueError, which is not remembered."""
+    return Ed25519PublicKey.from_public_bytes(public_key)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from devices.protocol import common
-from devices.protocol.common import MAX_ORDER_NODES, MAX_RENDITIONS, RenditionRef
+from devices.protocol.common import DRILL_ANNOUNCEMENT, MAX_ORDER_NODES, MAX_RENDITIONS, RenditionRef
 from devices.protocol.fields import blob, choice, many, nested, uint, wire
 from devices.protocol.refusal import Malformed
 from loa.names import AreaPath
@@ -55,9 +55,9 @@ class Order:
     interruption: Interruption = wire(18, common.interruption(), default=Interruption.DROP)
     replaces: tuple[Id16, ...] = wire(19, many(common.id16(), 16), default=())
     alert_body: bytes | None = wire(20, blob(1, 4096), default=None)
-    """Reserved: the body that people approve (message type 20)."""
+    """An emergency's: the encoded AlertBody that people approved, byte for byte."""
     approvals: tuple[bytes, ...] = wire(21, many(blob(64, 256), 4), default=())
-    """Reserved: COSE_Sign1 with detached payload over `alert_body`, one a person."""
+    """An emergency's: COSE_Sign1 with detached payload over `alert_body`, one a person."""
 
     def __post_init__(self) -> None:
         if bool(self.areas) == bool(self.nodes):
@@ -76,5 +76,9 @@ class Order:
             raise Malformed("volume is 0 to 100")
         if self.siren and self.precedence is not Precedence.EMERGENCY:
             raise Malformed("a siren sounds only in an emergency")
+        if self.siren == DRILL_ANNOUNCEMENT:
+            raise Malformed("the drill announcement is no siren")
+        if (self.alert_body is not None or self.approvals) and self.precedence is not Precedence.EMERGENCY:
+            raise Malformed("only an emergency carries what people approved")
         if self.repeats == 0 and self.precedence is not Precedence.EMERGENCY:
             raise Malformed("only an emergency repeats without end")

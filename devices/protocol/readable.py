@@ -1,16 +1,19 @@
 """Any payload as text for people: every field by name, and what its signatures are worth."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from enum import IntEnum
 from typing import Any
 
 from devices.protocol import cose
-from devices.protocol.envelope import Message, Sealed, encode, open_any
+from devices.protocol.alerts import AlertBody
+from devices.protocol.approval import MAX_APPROVAL_BYTES, read_body
+from devices.protocol.envelope import Message, Sealed, decode, encode, open_any
 from devices.protocol.fields import Form, plan_of
 from devices.protocol.media import Manifest, digest_of
-from devices.protocol.refusal import WireRefusal
+from devices.protocol.orders import Order
+from devices.protocol.refusal import Malformed, WireRefusal
 from devices.protocol.trust import Power
 from loa.units import KeyId
 
@@ -34,7 +37,7 @@ class Readable:
 
 def readable(payload: bytes, keys: KnownKeys) -> Readable:
     """Raises Malformed where the bytes are no message of this wire."""
-    opened = open_any(payload)
+    opened = _opened(payload)
     if not isinstance(opened, Sealed):
         head = [f"{type(opened).__name__}, {len(payload)} bytes, protocol version 1", *_unsigned(opened)]
         return Readable((*head, *_fields(opened, "  ", keys)), sound=True)
@@ -44,11 +47,51 @@ def readable(payload: bytes, keys: KnownKeys) -> Readable:
         words, holds = _verdict(signature, keys)
         lines.append(f"signature: {words}")
         sound &= holds
-    return Readable((*lines, *_fields(opened.message, "  ", keys)), sound)
+    lines += _fields(opened.message, "  ", keys)
+    if isinstance(opened.message, Order) and opened.message.alert_body is not None:
+        more, holds = _approved(opened.message.alert_body, opened.message.approvals, keys)
+        lines += more
+        sound &= holds
+    return Readable(tuple(lines), sound)
+
+
+def _opened(payload: bytes) -> Sealed | Message:
+    """What comes over the wire, or an alert body, which comes inside an order only."""
+    try:
+        return open_any(payload)
+    except Malformed:
+        message = decode(payload)
+        if not isinstance(message, AlertBody):
+            raise
+        return message
+
+
+def _approved(data: bytes, approvals: Iterable[bytes], keys: KnownKeys) -> tuple[list[str], bool]:
+    """The alert body inside an order, and what each approval of it is worth."""
+    try:
+        body = read_body(data)
+    except Malformed as refusal:
+        return [f"  alert_body: {data[:_LONGEST_HEX].hex()}  ({refusal})"], False
+    lines, sound = [f"  alert_body: {type(body).__name__}, {len(data)} bytes", *_fields(body, "    ", keys)], True
+    for approval in approvals:
+        try:
+            words, holds = _verdict(cose.read_detached(approval, data, max_bytes=MAX_APPROVAL_BYTES), keys)
+        except Malformed as refusal:
+            words, holds = str(refusal), False
+        lines.append(f"  approval: {words}")
+        sound &= holds
+    return lines, sound
+
+
+def message_lines(message: Message) -> tuple[str, ...]:
+    """Every field of a message by name."""
+    return (type(message).__name__, *_fields(message, "  ", {}))
 
 
 def _unsigned(message: Message) -> list[str]:
     name = type(message).__name__
+    if isinstance(message, AlertBody):
+        return ["signature: none of its own, approvals come beside it"]
     lines = [f"signature: none, as a {name} may come" + (" as a Last Will" if name == "Presence" else "")]
     if isinstance(message, Manifest):
         lines.append(f"names the rendition {digest_of(encode(message)).hex()}")
@@ -67,6 +110,8 @@ def _verdict(signature: cose.Signature, keys: KnownKeys) -> tuple[str, bool]:
 def _fields(value: object, indent: str, keys: KnownKeys) -> Iterator[str]:
     for plan in plan_of(type(value)):
         item: Any = getattr(value, plan.name)
+        if isinstance(value, Order) and plan.name in ("alert_body", "approvals") and value.alert_body is not None:
+            continue  # taken apart below
         left_out = not plan.required and item == plan.default
         if left_out and item in (None, (), b"", False, 0, ""):
             continue

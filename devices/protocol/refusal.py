@@ -22,6 +22,8 @@ class RefusalReason(IntEnum):
     WRONG_BLOCK = 14
     DRILL_MISMATCH = 15
     APPROVAL_MISSING = 16
+    BEYOND_APPROVAL = 17
+    RECORD_FORK = 32
 
     @property
     def code(self) -> str:

@@ -4,15 +4,27 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from devices.protocol.envelope import open_sealed, seal
-from devices.protocol.keys import SigningKey
+from devices.protocol.keys import SigningKey, key_id
 from devices.protocol.refusal import Malformed
 from devices.protocol.roots import check_roots
-from devices.protocol.trust import LONGEST_MANDATE_MS, Appointment, Mandate, Revocation, RootSet, Trust
+from devices.protocol.trust import (
+    LONGEST_APPOINTMENT_MS,
+    LONGEST_MANDATE_MS,
+    Appointment,
+    Mandate,
+    Revocation,
+    RootSet,
+    Trust,
+)
 from loa.names import AreaPath
 from loa.units import InstantMs
 
 BACKDATED_MS = 3_600_000
 """A mandate begins an hour ago, so that a box whose clock lags a little takes it at once."""
+KEPT_AFTER_MS = 30 * 86_400_000
+"""An appointment that has ended is listed for so long, so that nodes say `expired` of its key and not `untrusted`."""
+MOST_LINKS = 16
+"""Of the chain of root sets, the newest: a box that slept through more of them must be enrolled anew."""
 RENEW_AFTER_MS = 86_400_000
 """Renew daily, so that a mandate always has days to run."""
 
@@ -64,10 +76,12 @@ def renewed_mandate(
 def renewed_mandates(
     appointments: Iterable[bytes], key: SigningKey, now_ms: InstantMs, *, revoked: Iterable[bytes] = ()
 ) -> tuple[bytes, ...]:
-    """Mandates of all appointments (as signed) that are in date and not revoked."""
+    """Mandates of all appointments (as signed) that are in date and not revoked, nor their keys."""
     gone = set(revoked)
     read = (read_appointment(payload) for payload in appointments)
-    mandates = (renewed_mandate(one, key, now_ms) for one in read if one.id not in gone)
+    mandates = (
+        renewed_mandate(one, key, now_ms) for one in read if one.id not in gone and key_id(one.public_key) not in gone
+    )
     return tuple(mandate for mandate in mandates if mandate is not None)
 
 
@@ -81,13 +95,18 @@ def trust_document(
     revocations: Sequence[bytes] = (),
     root_sets: Sequence[bytes] = (),
 ) -> bytes:
-    """The province's trust document, with fresh mandates, signed by `key` (which must be appointed to renew)."""
+    """The province's trust document, with fresh mandates, signed by `key` (which must be appointed to renew).
+
+    What ended long ago is left out: it could fill the document, and there is nothing left that it could do.
+    """
+    appointments = [one for one in appointments if read_appointment(one).until > now_ms - KEPT_AFTER_MS]
+    revocations = [one for one in revocations if read_revocation(one).at > now_ms - 2 * LONGEST_APPOINTMENT_MS]
     revoked = [one for payload in revocations for one in read_revocation(payload).ids]
     trust = Trust(
         area=area,
         version=version,
         issued_at=now_ms,
-        root_sets=tuple(root_sets),
+        root_sets=tuple(root_sets)[-MOST_LINKS:],
         appointments=tuple(appointments),
         mandates=renewed_mandates(appointments, key, now_ms, revoked=revoked),
         revocations=tuple(revocations),

@@ -1,4 +1,6 @@
-"""The ids of orders that a node has obeyed, so that it acts once. Kept at least until the order's expiry."""
+"""The ids of orders that a node has obeyed, so that it acts once. Kept at least until the order's expiry,
+and an alert's until the end of the window that people approved: the id of its order is its own.
+"""
 
 import struct
 import zlib
@@ -7,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
+from devices.protocol.approval import remembered_until
 from devices.protocol.authority import fingerprint
 from devices.protocol.orders import Order
 from devices.protocol.refusal import RefusalReason, WireRefusal
@@ -53,7 +56,7 @@ class SeenOrders:
         entries = dict(self.entries)
         if len(entries) >= MAX_SEEN:
             entries = {one: entry for one, entry in entries.items() if entry[1] > floor_ms}
-        entries[order.id] = (fingerprint(payload), order.expires_at)
+        entries[order.id] = (fingerprint(payload), remembered_until(order))
         return SeenOrders(MappingProxyType(entries))
 
     def to_bytes(self) -> bytes:
@@ -74,7 +77,7 @@ class SeenOrders:
 
 def record(order: Order, payload: bytes) -> bytes:
     """The record of one order, to be appended to the file (RECORD_BYTES long)."""
-    return _packed(order.id, fingerprint(payload), order.expires_at)
+    return _packed(order.id, fingerprint(payload), remembered_until(order))
 
 
 def _packed(order_id: bytes, mark: bytes, expires_at: int) -> bytes:

@@ -31,6 +31,7 @@ _KNOWN_RATE = 10e-6
 _KNOWN_SPAN_MS = 1_200_000.0
 _RATE_STEPS = 14
 _PER_SPAN = 16
+_PER_LONG_SPAN = 4
 
 _Bound = tuple[float, float]
 """Local instant before the present (negative), and what bounds the difference of the clocks there."""
@@ -79,7 +80,9 @@ class TimeKeeper:
         if self._burst_left > 0:
             return BURST_WAIT_S
         # Slowing down gently: drift shows only over minutes, and costs most until it is known.
-        return min(self._steady_wait_s, max(BURST_WAIT_S, self._span / 1000 / _PER_SPAN))
+        # Who is content with rare exchanges later is content with fewer on the way there.
+        per_span = _PER_SPAN if self._steady_wait_s <= STEADY_WAIT_S else _PER_LONG_SPAN
+        return min(self._steady_wait_s, max(BURST_WAIT_S, self._span / 1000 / per_span))
 
     def request(self, node: NodeId, nonce: bytes, local_ms: float) -> TimeRequest:
         """The next request; to be sent at once. `nonce` is 16 fresh random bytes."""

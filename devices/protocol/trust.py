@@ -30,7 +30,7 @@ class Power(IntFlag):
     RENEW = 16
     """Mandates inside its own appointment, and the trust document."""
     APPROVE = 32
-    """Reserved: approvals of alert bodies."""
+    """Alert bodies: a person's power to release and to cancel emergencies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Appointment:
     until: InstantMs = wire(10, common.instant())
     powers: int = wire(11, uint(6))
     sole: bool = wire(12, flag(), default=False)
-    """Reserved: may release an emergency alone."""
+    """May release an emergency alone, however wide the area."""
 
     def __post_init__(self) -> None:
         if not self.not_before < self.until <= self.not_before + LONGEST_APPOINTMENT_MS:

@@ -14,7 +14,7 @@ from devices.links.serial_frames import STATION, Frame, FrameErrors, FrameReader
 from devices.links.serial_messages import NOTHING_KNOWN, BusMessage, Channel, Reassembly, fragments, listen_mark
 from devices.links.serial_messages import read_listen as topics_of
 from devices.links.serial_port import OpenPort, Port, SerialPort
-from loa.clock import Clock
+from loa.clock import Clock, rung
 from loa.errors import OperatorNeeded
 from loa.units import NodeId
 
@@ -210,7 +210,7 @@ class BusMaster:
             return
         self._work.clear()
         wait_s = 1.0 if drop is None else max(0.0, drop.poll_at_s - now_s)
-        await _first_of(self._work, self._clock, wait_s)
+        await rung(self._work, self._clock, wait_s)
 
     def _next_frame(self) -> Frame | None:
         for urgency, queue in zip(Urgency, self._queues, strict=True):
@@ -251,7 +251,7 @@ class BusMaster:
             until_s = max(self._free_s + REPLY_WITHIN_S, self._heard_s + GAP_S)
             if now_s >= until_s:
                 break
-            await _first_of(self._turn_over, self._clock, until_s - now_s)
+            await rung(self._turn_over, self._clock, until_s - now_s)
         self._turn_of = None
         if unanswered_before >= _ABSENT_AFTER and not drop.unanswered:
             _log.info("node %s answers again", drop.node)
@@ -268,7 +268,7 @@ class BusMaster:
         if busy:
             return BUSY_POLL_S
         quiet_s = self._clock.monotonic_s() - self._said_s
-        return max(IDLE_POLL_S, 0.025 * len(self.drops), min(self._slowest_poll_s, quiet_s / 3))
+        return max(IDLE_POLL_S, 0.025 * len(self.drops), min(self._slowest_poll_s, quiet_s))
 
     def _received(self, data: bytes) -> None:
         self._heard_s = self._clock.monotonic_s()
@@ -298,13 +298,3 @@ class BusMaster:
         drop.mark = listen_mark(drop.listens)
         drop.eager = True
         self._listener.listens_changed(drop, before)
-
-
-async def _first_of(event: asyncio.Event, clock: Clock, seconds: float) -> None:
-    """Wait for the event, at most this long by the clock."""
-    waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds))]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -27,6 +27,8 @@ from loa.units import Digest
 _log = logging.getLogger("loa.station")
 _STATE_DOCUMENTS = ("trust", "settings", "timetable")
 _REMEMBERED_EMERGENCIES = 64
+MAX_TIME_REPLY_BYTES = 512
+"""Generous: it is signed, and has a name and a few numbers. A timetable need not be read to know that it is none."""
 _KEPT_BYTES = 8 * 1024 * 1024
 _HARDLY_S = 0.5
 _ORDER_AGAIN_S = (0.3, 0.5)
@@ -180,6 +182,8 @@ class Station:
 
 
 def _is_time_reply(payload: bytes) -> bool:
+    if len(payload) > MAX_TIME_REPLY_BYTES:
+        return False
     try:
         opened = open_any(payload)
     except WireRefusal:

@@ -25,6 +25,7 @@ class Verb:
 VERBS: dict[str, Verb] = {
     "serve": Verb("loa.cli.serve", "Run the centre: broker, controller, API and first page.", "controller"),
     "node": Verb("loa.cli.node", "Run a loudspeaker box."),
+    "broker-config": Verb("loa.cli.broker_config", "Write mosquitto's configuration for production.", "controller"),
     "station": Verb("loa.cli.station", "Run a commune's station: a serial bus with wired nodes.", "station"),
     "keys": Verb("loa.cli.keys", "Make roots, appointments, mandates and node keys."),
     "wire": Verb("loa.cli.wire", "Read what is on the wire."),
@@ -38,6 +39,10 @@ VERBS: dict[str, Verb] = {
     "say": Verb("loa.cli.say", "Broadcast a recording at once.", "controller"),
     "broadcast": Verb("loa.cli.broadcasts", "Broadcasts: list, show, stop, recall.", "controller"),
     "coverage": Verb("loa.cli.coverage", "Who heard a broadcast.", "controller"),
+    "backup": Verb("loa.cli.backup", "Back up a centre while it runs, encrypted to an offline key.", "controller"),
+    "restore": Verb("loa.cli.restore", "Restore a backup into an empty folder.", "controller"),
+    "backup-key": Verb("loa.cli.backup_key", "Make the key that backups are encrypted to.", "controller"),
+    "audit": Verb("loa.cli.audit", "The record: list, export, prove an export.", "controller"),
     "simulate": Verb("loa.cli.simulate", "A province in virtual time, under faults.", "simulate"),
     "demo": Verb("loa.cli.demo", "A small province on this machine, from recording to receipts.", "simulate"),
 }

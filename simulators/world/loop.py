@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from loa.units import InstantMs
+from simulators.world.owners import unless_killed
 
 T = TypeVar("T")
 
@@ -114,3 +115,7 @@ class VirtualClock:
     async def sleep(self, seconds: float) -> None:
         # The loop fires what is due within its resolution without moving on; a real clock always moves on.
         await asyncio.sleep(max(2e-6, seconds) if seconds > 0 else 0.0)  # noqa: TID251 - this is the virtual world's way to wait
+
+    def call_later(self, seconds: float, act: Callable[[], object]) -> asyncio.TimerHandle:
+        """What a process left to be done later is not done once it was killed."""
+        return self._loop.call_later(max(2e-6, seconds), unless_killed(act))

@@ -1,7 +1,7 @@
 """Who runs what on the one loop: so that a process can be killed there, at any await, without a last word."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
@@ -41,6 +41,18 @@ class Process:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and self.alive:
             self.faults.append(error)
+
+
+def unless_killed(act: Callable[[], object]) -> Callable[[], object]:
+    """`act`, as long as the process in whose name this is asked for lives."""
+    process = _owner.get()
+    if process is None:
+        return act
+
+    def acted() -> object:
+        return act() if process.alive else None
+
+    return acted
 
 
 def task_factory(

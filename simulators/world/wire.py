@@ -13,9 +13,9 @@ from simulators.world.chance import Chance
 
 BAUD = 38_400
 STATION_PATH = "station"
-SLOWEST_POLL_S = 30.0
+SLOWEST_POLL_S = 60.0
 """Stations of long virtual runs poll this rarely when nothing happens: ten times a second would be all that happens."""
-MASTER_LOST_S = 120.0
+MASTER_LOST_S = 240.0
 
 
 class _End:

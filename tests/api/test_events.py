@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -11,6 +11,7 @@ import pytest_asyncio
 import uvicorn
 
 from api.events import REMEMBERED, EventBoard
+from loa.clock import Timer
 from tests.api.office import AREA, Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -30,6 +31,14 @@ class StillClock:
 
     async def sleep(self, seconds: float) -> None:
         await self.rung.wait()
+
+    def call_later(self, seconds: float, act: Callable[[], object]) -> Timer:
+        async def later() -> None:
+            await self.rung.wait()
+            act()
+
+        waiting = asyncio.ensure_future(later())
+        return asyncio.get_running_loop().call_later(3600, waiting.cancel)
 
 
 async def _next(stream: AsyncIterator[bytes]) -> str:

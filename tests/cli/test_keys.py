@@ -120,9 +120,11 @@ def test_a_node_s_identity_file_comes_back(tmp_path: Path) -> None:
 
 def test_the_verbs_from_first_to_last(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
-    assert "2 of 3 must sign" in loa("init", keys, "--area", "quang-ninh")
-    made = loa("appoint", "chu-tich", "--area", "quang-ninh/co-to", "--ceiling", "emergency", "--dir", keys)
+    assert "2 of 3 must sign" in loa("init", keys, "--area", "quang-ninh", "--plain")
+    place = ("--area", "quang-ninh/co-to", "--ceiling", "emergency")
+    made = loa("appoint", "chu-tich", *place, "--public", "ab" * 32, "--dir", keys)
     appointment = made.split()[1]
+    assert loa("appoint", "chu-tich", *place, "--public", "ab" * 32, "--dir", keys).split()[1] == appointment
     assert "public key" in loa("node", "co-to-01", "--dir", keys)
     assert "chu-tich" in loa("mandate", keys)
     loa("revoke", appointment, "--reason", "left office", "--dir", keys)
@@ -134,7 +136,7 @@ def test_the_verbs_from_first_to_last(tmp_path: Path) -> None:
 
 
 def test_a_root_is_replaced_and_old_nodes_follow(tmp_path: Path) -> None:
-    loa("init", tmp_path, "--area", "quang-ninh")
+    loa("init", tmp_path, "--area", "quang-ninh", "--plain")
     before = keyfiles.load_centre(tmp_path)
     first = keyfiles.read_key(tmp_path / "roots" / "root-1.json").key_id.hex()
     assert first not in loa("root", tmp_path, "--add", "root-4", "--remove", first)
@@ -147,10 +149,10 @@ def test_a_root_is_replaced_and_old_nodes_follow(tmp_path: Path) -> None:
 
 
 def test_roots_that_are_away_are_asked_for(tmp_path: Path) -> None:
-    loa("init", tmp_path / "keys", "--area", "quang-ninh")
+    loa("init", tmp_path / "keys", "--area", "quang-ninh", "--plain")
     for path in sorted((tmp_path / "keys" / "roots").glob("root-[12].json")):
         path.rename(tmp_path / path.name)
-    arguments = ("appoint", "x", "--area", "quang-ninh", "--dir", tmp_path / "keys")
+    arguments = ("appoint", "x", "--area", "quang-ninh", "--public", "ab" * 32, "--dir", tmp_path / "keys")
     error = refusal(*arguments)
     assert isinstance(error, OperatorNeeded)
     assert error.code == "roots_missing"
@@ -159,15 +161,21 @@ def test_roots_that_are_away_are_asked_for(tmp_path: Path) -> None:
 
 def test_wrong_input_names_field_and_limit(tmp_path: Path) -> None:
     assert refusal("show", tmp_path).code == "key_missing"
-    assert refusal("init", tmp_path, "--area", "Quảng Ninh").code == "bad_area_path"
-    assert refusal("init", tmp_path / "a", "--area", "x", "--roots", "2", "--sealed", "2").code == "bad_root_count"
-    assert refusal("init", tmp_path / "b", "--area", "x", "--threshold", "9").code == "bad_root_count"
-    loa("init", tmp_path / "c", "--area", "x")
+    assert refusal("init", tmp_path, "--area", "Quảng Ninh", "--plain").code == "bad_area_path"
+    assert (
+        refusal("init", tmp_path / "a", "--area", "x", "--roots", "2", "--sealed", "2", "--plain").code
+        == "bad_root_count"
+    )
+    assert refusal("init", tmp_path / "b", "--area", "x", "--threshold", "9", "--plain").code == "bad_root_count"
+    loa("init", tmp_path / "c", "--area", "x", "--plain")
     assert refusal("node", "a/../b", "--dir", tmp_path / "c").code == "bad_node_id"
     assert refusal("revoke", "zz", "--dir", tmp_path / "c").code == "bad_hex"
-    assert refusal("appoint", "x", "--area", "x", "--days", "400", "--dir", tmp_path / "c").code == "bad_days"
-    assert refusal("appoint", "../x", "--area", "x", "--dir", tmp_path / "c").code == "bad_area_path"
+    appoint = ("appoint", "x", "--public", "ab" * 32, "--dir", tmp_path / "c")
+    assert refusal(*appoint, "--area", "x", "--days", "400").code == "bad_days"
+    assert refusal(*appoint, "--area", "../x").code == "bad_area_path"
+    assert refusal("appoint", "x", "--area", "x", "--public", "ab").code == "bad_hex"
     (tmp_path / "c" / "controller.json").write_text("{")
     assert refusal("show", tmp_path / "c").code == "bad_key_file"
-    result = CliRunner().invoke(app, ["appoint", "x", "--area", "x", "--ceiling", "loud", "--dir", str(tmp_path)])
-    assert result.exit_code == 2
+    for wrong in (["--ceiling", "loud", "--public", "ab" * 32], ["--powers", "sing", "--public", "ab" * 32], []):
+        result = CliRunner().invoke(app, ["appoint", "x", "--area", "x", "--dir", str(tmp_path), *wrong])
+        assert result.exit_code == 2, result.output

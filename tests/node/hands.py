@@ -2,9 +2,19 @@
 
 import asyncio
 import heapq
+from collections.abc import Callable
 from itertools import count
 
+from loa.clock import Timer
 from loa.units import InstantMs
+
+
+class _Cancel:
+    def __init__(self, future: "asyncio.Future[None]") -> None:
+        self._future = future
+
+    def cancel(self) -> None:
+        self._future.cancel()
 
 
 class HandClock:
@@ -26,6 +36,12 @@ class HandClock:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now_s + max(0.0, seconds), next(self._number), future))
         await future
+
+    def call_later(self, seconds: float, act: Callable[[], object]) -> Timer:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now_s + max(0.0, seconds), next(self._number), future))
+        future.add_done_callback(lambda done: None if done.cancelled() else act())
+        return _Cancel(future)
 
     async def advance(self, seconds: float) -> None:
         end = self._now_s + seconds
@@ -63,3 +79,6 @@ class BoxClock:
 
     async def sleep(self, seconds: float) -> None:
         await self._world.sleep(seconds)
+
+    def call_later(self, seconds: float, act: Callable[[], object]) -> Timer:
+        return self._world.call_later(seconds, act)

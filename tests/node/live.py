@@ -11,16 +11,26 @@ from typing import Any
 from devices.links.mqtt import MqttLink
 from devices.protocol.documents import Placement
 from devices.protocol.envelope import seal
-from devices.protocol.keys import SigningKey
 from devices.protocol.orders import Order, OrderAction
 from devices.protocol.topics import AreaChannel, DownChannel, area_topic, controller_subscriptions, down_topic
-from devices.protocol.trust import Power
 from loa.clock import SystemClock
 from loa.entropy import new_id, system_entropy
 from loa.precedence import Kind, Precedence
 from loa.units import InstantMs
 from tests.node.rig import IDENTITY, CentreDesk, Recording
-from tests.protocol.world import COMMUNE, CONTROLLER, NODE, NODE_KEY, PERSON, VILLAGE, Centre, appointment, by_roots
+from tests.protocol.world import (
+    COMMUNE,
+    CONTROLLER,
+    NODE,
+    NODE_KEY,
+    PERSON,
+    VILLAGE,
+    Centre,
+    appointment,
+    approved,
+    by_roots,
+    releaser,
+)
 
 CLOCK = SystemClock()
 _DAY = 86_400_000
@@ -45,11 +55,7 @@ class LiveCentre:
         self.centre = Centre(
             [
                 by_roots(appointment("controller", CONTROLLER, **dates)),
-                by_roots(
-                    appointment(
-                        "person", PERSON, ceiling=Precedence.EMERGENCY, area=COMMUNE, powers=int(Power.ORDER), **dates
-                    )
-                ),
+                by_roots(releaser("person", PERSON, area=COMMUNE, **dates)),
             ]
         )
 
@@ -69,7 +75,7 @@ class LiveCentre:
     def say(self, payload: bytes) -> None:
         self.link.publish(down_topic(NODE, DownChannel.CTL), payload, qos=1)
 
-    def play(self, *sounds: Recording, in_ms: int = 2000, key: SigningKey = CONTROLLER, **changes: Any) -> Order:
+    def play(self, *sounds: Recording, in_ms: int = 2000, **changes: Any) -> Order:
         """Order the commune to play."""
         self.desk.library.update({sound.digest: sound for sound in sounds})
         now = CLOCK.now_ms()
@@ -85,7 +91,9 @@ class LiveCentre:
             "renditions": tuple(sound.ref for sound in sounds),
         }
         order = Order(**(values | changes))
-        self.link.publish(area_topic(COMMUNE, AreaChannel.ORDER), seal(order, key), qos=1)
+        if order.precedence is Precedence.EMERGENCY:
+            order = approved(order, PERSON)
+        self.link.publish(area_topic(COMMUNE, AreaChannel.ORDER), seal(order, CONTROLLER), qos=1)
         return order
 
     async def stop(self) -> None:

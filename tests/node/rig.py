@@ -44,6 +44,7 @@ from tests.node.hands import BoxClock, HandClock, settle
 from tests.protocol.world import (
     COMMUNE,
     CONTROLLER,
+    DRILLER,
     NODE,
     NODE_KEY,
     NOW,
@@ -52,6 +53,7 @@ from tests.protocol.world import (
     ROOTS,
     VILLAGE,
     Centre,
+    approved,
 )
 
 IDENTITY = NodeIdentity(NODE, NODE_KEY, ROOTS)
@@ -331,10 +333,11 @@ class Rig:
         }
         return Order(**(values | changes))
 
-    def give(self, order: Order, key: SigningKey | None = None) -> bytes:
-        """Send an order by its commune's topic, signed by whom it takes."""
-        signer = key or (PERSON if order.precedence is Precedence.EMERGENCY else CONTROLLER)
-        payload = seal(order, signer)
+    def give(self, order: Order, key: SigningKey = CONTROLLER) -> bytes:
+        """Send an order by its commune's topic; an emergency as the commune's person for its kind approves it."""
+        if order.precedence is Precedence.EMERGENCY and order.alert_body is None:
+            order = approved(order, PERSON if order.kind is Kind.LIVE else DRILLER)
+        payload = seal(order, key)
         self.desk.link.publish(area_topic(COMMUNE, AreaChannel.ORDER), payload)
         return payload
 

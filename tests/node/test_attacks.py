@@ -14,7 +14,7 @@ from devices.protocol.trust import Revocation
 from loa.precedence import Kind, Precedence
 from loa.units import ByteCount
 from tests.node.rig import Rig, an_id, recording
-from tests.protocol.world import COMMUNE, CONTROLLER, DRILLER, NODE, PERSON, appointment, by_roots, id_of, key_of
+from tests.protocol.world import COMMUNE, CONTROLLER, DRILLER, NODE, appointment, approved, by_roots, id_of, key_of
 
 E, C, R = ReceiptEvent, ReceiptCause, RefusalReason
 EMERGENCY = Precedence.EMERGENCY
@@ -58,7 +58,7 @@ async def test_a_weaker_stop_does_not_silence_an_emergency(rig: Rig) -> None:
     rig.give(rig.order("alert", recording(), in_ms=500, precedence=EMERGENCY, repeats=0))
     await rig.clock.advance(4)
     rig.give(_stop(rig, "alert", Precedence.PRIORITY))
-    rig.give(_stop(rig, "alert", EMERGENCY, Kind.DRILL), DRILLER)
+    rig.give(_stop(rig, "alert", EMERGENCY, Kind.DRILL))
     await rig.clock.advance(4)
     assert rig.node.status().playing == an_id("alert")
     assert rig.node.status().refusals == {R.MANDATE_EXCEEDED: 1, R.DRILL_MISMATCH: 1}
@@ -104,7 +104,7 @@ async def test_9_last_years_capture(rig: Rig) -> None:
 async def test_28_key_revoked_in_mid_broadcast(rig: Rig, how: str) -> None:
     await rig.up(MemoryStorage())
     if how == "order":
-        rig.give(rig.order("x", recording(20.0), precedence=EMERGENCY), PERSON)
+        rig.give(rig.order("x", recording(20.0), precedence=EMERGENCY))
         gone = id_of("appointment of person")[:8]
     else:
         rig.timetable(rig.entry("x", 2000, recording(20.0)), rig.entry("later", 60_000, recording()))
@@ -139,9 +139,9 @@ async def test_i1_nothing_unauthorised_sounds(rig: Rig) -> None:
     await rig.up(MemoryStorage())
     topic = area_topic(COMMUNE, AreaChannel.ORDER)
     rig.give(rig.order("a", recording()), key_of("stranger"))
-    rig.give(rig.order("b", recording(), precedence=EMERGENCY), CONTROLLER)
+    rig.desk.link.publish(topic, seal(rig.order("b", recording(), precedence=EMERGENCY), CONTROLLER))
     rig.give(rig.order("c", recording(), areas=("quang-ninh/van-don",)))
-    rig.give(rig.order("d", recording(), precedence=EMERGENCY), DRILLER)
+    rig.give(approved(rig.order("d", recording(), precedence=EMERGENCY), DRILLER))
     rig.give(rig.order("e", recording(), in_ms=-700_000))
     rig.desk.link.publish(topic, b"not CBOR at all")
     rig.desk.link.publish(topic, seal(rig.order("f", recording()), CONTROLLER), retain=True)
@@ -153,7 +153,7 @@ async def test_i1_nothing_unauthorised_sounds(rig: Rig) -> None:
     refused = rig.node.status().refusals
     assert refused == {
         R.UNTRUSTED_KEY: 1,
-        R.MANDATE_EXCEEDED: 1,
+        R.APPROVAL_MISSING: 1,
         R.WRONG_TARGET: 1,
         R.DRILL_MISMATCH: 1,
         R.EXPIRED: 1,

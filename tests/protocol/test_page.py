@@ -15,6 +15,7 @@ from devices.protocol.judge import (
     judge_document,
     judge_order,
     judge_placement,
+    judge_record_head,
     judge_report,
     judge_time_reply,
 )
@@ -54,7 +55,7 @@ def test_every_refusal_and_topic_is_listed() -> None:
     for topic in topics:
         form = re.sub(r"/a/.+/", "/a/{area}/", topic.replace(f"/{world.NODE}/", "/{node}/").replace("/+/", "/{node}/"))
         assert f"| `{form}` |" in PAGE or form.rpartition("/")[2] in ("presence",), form
-    assert len(MessageType) == len(CLASSES) + 1  # the alert body is reserved
+    assert len(MessageType) == len(CLASSES)
 
 
 def test_vector_files_are_what_the_code_makes() -> None:
@@ -82,7 +83,7 @@ def judged(payload: bytes) -> Any:
     standing, authority, node, key = world.standing(), world.USUAL, world.NODE, world.NODE_KEY.public_key
     match type(message).__name__:
         case "Order":
-            return judge_order(payload, retained=False, standing=standing, seen=SeenOrders())
+            return judge_order(payload, retained=False, standing=standing, seen=SeenOrders()).order
         case "Timetable" | "Settings":
             return judge_document(payload, standing, {})
         case "Trust":
@@ -96,6 +97,8 @@ def judged(payload: bytes) -> Any:
             return judge_acknowledgement(payload, node=node, epoch=b"epoch--1", authority=authority, now_ms=world.NOW)
         case "TimeReply":
             return judge_time_reply(payload, node=node, outstanding={world.id_of("nonce")}, authority=authority)
+        case "RecordHead":
+            return judge_record_head(payload, standing, ())
         case "Manifest":
             assert isinstance(message, Manifest)
             assert digest_of(payload) == wire_vectors.DIGEST

@@ -1,6 +1,7 @@
 """Each reason for which something from the wire is not obeyed, reached; and beside it what is obeyed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,7 @@ from devices.protocol.judge import (
     judge_placement,
     judge_report,
     judge_time_reply,
-    stop_reaches,
+    may_end,
 )
 from devices.protocol.keys import SigningKey
 from devices.protocol.media import TimeReply
@@ -35,7 +36,8 @@ from tests.protocol.world import COMMUNE, CONTROLLER, DAY, DRILLER, NODE, NODE_K
 
 
 def judged(payload: bytes, *, retained: bool = False, seen: SeenOrders | None = None, **changes: object) -> Order:
-    return judge_order(payload, retained=retained, standing=world.standing(**changes), seen=seen or SeenOrders())
+    standing = world.standing(**changes)
+    return judge_order(payload, retained=retained, standing=standing, seen=seen or SeenOrders()).order
 
 
 def refused(reason: RefusalReason, call: Callable[[], Any]) -> None:
@@ -47,8 +49,7 @@ def refused(reason: RefusalReason, call: Callable[[], Any]) -> None:
 def test_a_good_order_is_obeyed() -> None:
     assert judged(world.sealed_order()) == world.order()
     assert judged(world.sealed_order(areas=(), nodes=(NODE,))).nodes == (NODE,)
-    emergency = world.sealed_order(PERSON, precedence=Precedence.EMERGENCY)
-    assert judged(emergency).precedence is Precedence.EMERGENCY
+    assert judged(world.emergency()).precedence is Precedence.EMERGENCY
     assert judged(world.sealed_order(DRILLER, kind=Kind.DRILL)).kind is Kind.DRILL
 
 
@@ -108,7 +109,7 @@ def test_a_full_memory_refuses_all_but_emergencies() -> None:
     entries = {n.to_bytes(16, "big"): (bytes(16), InstantMs(NOW + DAY)) for n in range(MAX_SEEN)}
     full = SeenOrders(entries)  # type: ignore[arg-type]
     refused(RefusalReason.REPLAY, lambda: judged(world.sealed_order(), seen=full))
-    emergency = world.sealed_order(PERSON, precedence=Precedence.EMERGENCY)
+    emergency = world.emergency()
     assert len(full.adding(judged(emergency, seen=full), emergency, NOW).entries) == MAX_SEEN + 1
     later = InstantMs(NOW + 2 * DAY)
     order = world.order(issued_at=later, start_at=later, expires_at=InstantMs(later + 9))
@@ -133,12 +134,10 @@ def test_expired_mandate() -> None:
 
 def test_time_unknown() -> None:
     refused(RefusalReason.TIME_UNKNOWN, lambda: judged(world.sealed_order(), now_ms=None))
-    emergency = world.sealed_order(PERSON, precedence=Precedence.EMERGENCY)
-    refused(RefusalReason.TIME_UNKNOWN, lambda: judged(emergency, now_ms=None))
+    refused(RefusalReason.TIME_UNKNOWN, lambda: judged(world.emergency(), now_ms=None))
 
 
 def test_mandate_exceeded() -> None:
-    refused(RefusalReason.MANDATE_EXCEEDED, lambda: judged(world.sealed_order(precedence=Precedence.EMERGENCY)))
     wider = world.sealed_order(PERSON, areas=(PROVINCE,))
     refused(RefusalReason.MANDATE_EXCEEDED, lambda: judged(wider))
     one_too_many = world.sealed_order(PERSON, areas=(COMMUNE, AreaPath("quang-ninh/hong-gai")))
@@ -165,15 +164,25 @@ def test_drill_mismatch() -> None:
 
 
 def test_approval_missing() -> None:
-    refused(RefusalReason.APPROVAL_MISSING, lambda: judged(world.sealed_order(PERSON, alert_body=b"body")))
-    refused(RefusalReason.APPROVAL_MISSING, lambda: judged(world.sealed_order(approvals=(bytes(64),))))
+    """Whoever signs the order: no emergency without a body and approvals."""
+    alone = world.order(precedence=Precedence.EMERGENCY)
+    for key in (CONTROLLER, PERSON):
+        refused(RefusalReason.APPROVAL_MISSING, lambda key=key: judged(seal(alone, key)))  # type: ignore[misc]
+    unapproved, bodiless = replace(world.approved(alone), approvals=()), world.approved(alone, PERSON)
+    refused(RefusalReason.APPROVAL_MISSING, lambda: judged(seal(unapproved, CONTROLLER)))
+    refused(RefusalReason.APPROVAL_MISSING, lambda: judged(seal(replace(bodiless, alert_body=None), CONTROLLER)))
+    assert judged(seal(bodiless, CONTROLLER))
 
 
 def test_a_stop_reaches_what_its_signer_may_order() -> None:
     stop = world.order(action=OrderAction.STOP, subject=world.id_of("x"), renditions=())
-    assert stop_reaches(stop, precedence=Precedence.PRIORITY, kind=Kind.LIVE)
-    assert not stop_reaches(stop, precedence=Precedence.EMERGENCY, kind=Kind.LIVE)
-    assert not stop_reaches(stop, precedence=Precedence.ORDINARY, kind=Kind.DRILL)
+    assert may_end(stop, precedence=Precedence.PRIORITY, kind=Kind.LIVE)
+    assert not may_end(stop, precedence=Precedence.EMERGENCY, kind=Kind.LIVE, reach=(PROVINCE,), whole=(COMMUNE,))
+    assert not may_end(stop, precedence=Precedence.ORDINARY, kind=Kind.DRILL)
+    cancel = replace(stop, precedence=Precedence.EMERGENCY)
+    assert may_end(cancel, precedence=Precedence.EMERGENCY, kind=Kind.LIVE, reach=(COMMUNE,), whole=(VILLAGE,))
+    assert not may_end(cancel, precedence=Precedence.EMERGENCY, kind=Kind.LIVE, reach=(COMMUNE,), whole=(PROVINCE,))
+    assert not may_end(cancel, precedence=Precedence.EMERGENCY, kind=Kind.LIVE, whole=(VILLAGE,))
 
 
 def settings_document(version: int = NOW, area: AreaPath = COMMUNE) -> Settings:

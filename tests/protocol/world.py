@@ -1,11 +1,13 @@
 """A small province with fixed keys, for tests and test vectors."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from devices.protocol.alerts import AlertAction, AlertBody
+from devices.protocol.approval import approve
 from devices.protocol.authority import Authority, accept_trust
 from devices.protocol.common import RenditionRef
-from devices.protocol.envelope import seal, seal_with
+from devices.protocol.envelope import encode, seal, seal_with
 from devices.protocol.judge import Standing
 from devices.protocol.keys import SigningKey
 from devices.protocol.orders import Order, OrderAction
@@ -37,7 +39,11 @@ ROOTS = RootSet(
     roots=tuple(Root(public_key=key.public_key, sealed=number == 2) for number, key in enumerate(ROOT_KEYS)),
     threshold=2,
 )
-CONTROLLER, PERSON, DRILLER, NODE_KEY = key_of("controller"), key_of("person"), key_of("driller"), key_of("node")
+CONTROLLER, NODE_KEY = key_of("controller"), key_of("node")
+PERSON, DRILLER = key_of("person"), key_of("driller")
+"""Of the commune, each for one kind."""
+FIRST, SECOND = key_of("first officer"), key_of("second officer")
+"""Of the province, each one half."""
 
 
 def appointment(holder: str, key: SigningKey, **changes: object) -> Appointment:
@@ -55,6 +61,12 @@ def appointment(holder: str, key: SigningKey, **changes: object) -> Appointment:
     return Appointment(**(values | changes))  # type: ignore[arg-type]
 
 
+def releaser(holder: str, key: SigningKey, **changes: object) -> Appointment:
+    """Somebody who approves emergencies, in the whole province unless said otherwise."""
+    values: dict[str, object] = {"ceiling": Precedence.EMERGENCY, "powers": int(Power.APPROVE)}
+    return appointment(holder, key, **(values | changes))
+
+
 def by_roots(message: Appointment | Revocation | RootSet, *numbers: int) -> bytes:
     return seal_with(message, [ROOT_KEYS[number] for number in numbers or (0, 1)])
 
@@ -68,9 +80,12 @@ class Centre:
 
     @classmethod
     def usual(cls) -> "Centre":
-        person = appointment("person", PERSON, ceiling=Precedence.EMERGENCY, area=COMMUNE, powers=int(Power.ORDER))
-        driller = appointment("driller", DRILLER, ceiling=Precedence.EMERGENCY, kind=Kind.DRILL)
-        return cls([by_roots(appointment("controller", CONTROLLER)), by_roots(person), by_roots(driller)])
+        person = releaser("person", PERSON, area=COMMUNE, powers=int(Power.ORDER | Power.APPROVE))
+        driller = releaser(
+            "driller", DRILLER, area=COMMUNE, kind=Kind.DRILL, powers=int(Power.ORDER | Power.APPROVE | Power.DOCUMENTS)
+        )
+        officers = [releaser("first officer", FIRST), releaser("second officer", SECOND)]
+        return cls([by_roots(one) for one in (appointment("controller", CONTROLLER), person, driller, *officers)])
 
     def document(self, version: int = NOW, now_ms: int = NOW, key: SigningKey = CONTROLLER) -> bytes:
         return trust_document(
@@ -118,3 +133,35 @@ def order(**changes: object) -> Order:
 
 def sealed_order(key: SigningKey = CONTROLLER, **changes: object) -> bytes:
     return seal(order(**changes), key)
+
+
+def body_for(order: Order, **changes: object) -> AlertBody:
+    """What people would have to approve for this order."""
+    is_cancel = order.action is OrderAction.STOP
+    values: dict[str, object] = {
+        "id": id_of(f"cancel {order.id.hex()}") if is_cancel else order.id,
+        "action": AlertAction.CANCEL if is_cancel else AlertAction.RELEASE,
+        "kind": order.kind,
+        "areas": order.areas,
+        "nodes": order.nodes,
+        "renditions": tuple(replace(ref, stream_at=None, pace=None) for ref in order.renditions),
+        "siren": order.siren,
+        "repeats": order.repeats,
+        "gap_ms": order.gap_ms,
+        "not_before": min(order.issued_at, order.start_at),
+        "expires_at": order.expires_at,
+        "references": (order.subject,) if is_cancel else order.replaces,
+        "composed_at": order.issued_at,
+    }
+    return AlertBody(**(values | changes))  # type: ignore[arg-type]
+
+
+def approved(order: Order, *people: SigningKey, **changes: object) -> Order:
+    """The order with a body (that of `body_for`, changed), approved by these people."""
+    body = encode(body_for(order, **changes))
+    return replace(order, alert_body=body, approvals=tuple(approve(body, person) for person in people))
+
+
+def emergency(*people: SigningKey, key: SigningKey = CONTROLLER, **changes: object) -> bytes:
+    """A sealed emergency, approved by the commune's person unless others are named."""
+    return seal(approved(order(precedence=Precedence.EMERGENCY, **changes), *(people or (PERSON,))), key)

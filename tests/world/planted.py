@@ -14,6 +14,7 @@ from controller.tables import OwedOrder
 from controller.wire.transmitter import Transmitter
 from devices.node.ledger import Ledger, Play
 from devices.node.records import Records
+from devices.protocol import approval
 from devices.protocol.reports import Receipt
 from loa.units import Id16
 
@@ -56,7 +57,12 @@ def owed_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> None:
 
 def stop_not_remembered(patch: pytest.MonkeyPatch) -> None:
     """A box acts on a stop and forgets it."""
-    patch.setattr(Records, "keep_stop", lambda self, order, kept: None)
+    patch.setattr(Records, "keep_ending", lambda self, subject, order, kept: None)
+
+
+def one_half_is_enough(patch: pytest.MonkeyPatch) -> None:
+    """Nodes and centre let one person of the province release an emergency."""
+    patch.setattr(approval, "is_enough_alone", lambda grant: True)
 
 
 def received_taken_for_started(patch: pytest.MonkeyPatch) -> None:
@@ -74,7 +80,7 @@ PLANTS: dict[str, Plant] = {
     plant.__name__: plant
     for plant in (
         started_not_durable, replanned_under_new_ids, owed_forgotten_at_a_restart,
-        stop_not_remembered, received_taken_for_started,
+        stop_not_remembered, received_taken_for_started, one_half_is_enough,
     )
 }  # fmt: skip
 

@@ -1,152 +1,166 @@
-"""Emergencies in a virtual world: a person's key that the roots appointed signs them; everything else is the centre's.
+"""Emergencies in a virtual world: people whom the roots appointed approve them; everything else is the centre's.
 
-The order goes the way of every order: rows of what is owed, one commit, the wire, and again until it is confirmed.
+Two persons of the province, each one half, and one of each commune, who is enough there. The order goes the way of
+every order: rows of what is owed, one commit, the wire, and again until it is confirmed.
 """
 
-from dataclasses import replace
-
-from sqlmodel import Session
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from controller import keyfiles
 from controller.centre import Centre
-from controller.services.broadcasts import expect_nodes, recall
-from controller.services.context import Changed, Context
-from controller.services.orders import find_targets, give_order
-from controller.services.streams import references, stream_now
-from controller.tables import Broadcast
-from controller.tables import Bulletin as BulletinRow
+from controller.services.areas import list_areas
+from controller.services.context import Changed
+from controller.services.emergencies import (
+    START_AFTER_MS,
+    AlertForm,
+    cancel_alerts,
+    compose_alert,
+    compose_cancel,
+    release_alert,
+)
+from devices.protocol.approval import approve
 from devices.protocol.keys import SigningKey
-from devices.protocol.orders import Order, OrderAction
 from devices.protocol.trust import Appointment, Power
 from loa.cli.simulation.province import PERSON, PROVINCE, Bulletin, Province
-from loa.entropy import new_id
+from loa.names import AreaPath
 from loa.precedence import Kind, Precedence
-from loa.units import Id16, InstantMs, NodeId
-from scheduler.rules.spread import StreamStart, pace_for
-
-START_AFTER_MS = 500
+from loa.units import InstantMs
 
 
-class DutyOfficer:
-    """A person who may release emergencies in the whole province."""
+@dataclass(frozen=True)
+class Releaser:
+    """Somebody who may approve emergencies in an area."""
+
+    holder: str
+    key: SigningKey
+    area: AreaPath
+    appointment: Appointment
+
+
+class DutyOfficers:
+    """Those of a province who may release emergencies."""
 
     def __init__(self, province: Province) -> None:
         self._province = province
         self._chance = province.chance.named("duty officer")
-        self.key = SigningKey(self._chance.key_seed())
-        self.appointment: Appointment | None = None
+        self.province: tuple[Releaser, ...] = ()
+        self.communes: dict[AreaPath, Releaser] = {}
+        self.drills: dict[AreaPath, Releaser] = {}
+        """One of each commune with a key for drills alone."""
+        self._released: dict[str, AreaPath] = {}
 
-    async def appoint(self) -> None:
-        """The roots sign; the centre renews the mandate and sends it to every node."""
-
-        async def work(centre: Centre) -> Appointment:
-            made = keyfiles.appoint(
-                centre.keys_folder,
-                holder="duty officer",
-                public_key=self.key.public_key,
-                area=PROVINCE,
-                ceiling=Precedence.EMERGENCY,
-                powers=Power.ORDER,
-                now_ms=self._province.clock.now_ms(),
-                entropy=self._chance.entropy(),
-            )
-            centre.look_again()
-            return made
-
-        self.appointment = await self._province.ask("has the roots appoint a duty officer", work)
-
-    async def revoke(self) -> None:
-        """The roots take the appointment back."""
-        held = self.appointment
-        assert held is not None
+    async def appoint(self, *, drills: bool = False) -> None:
+        """The roots sign; the centre renews the mandates and sends them to every node."""
 
         async def work(centre: Centre) -> bool:
-            keyfiles.revoke(centre.keys_folder, [held.id], now_ms=self._province.clock.now_ms(), reason="left")
+            areas = [view.path for view in await centre.reading(list_areas)]
+            self.province = tuple(self._appoint(centre, f"{rank} officer", PROVINCE) for rank in ("first", "second"))
+            for area in areas:
+                if len(area.codes) == 2:
+                    self.communes[area] = self._appoint(centre, f"operator of {area.codes[1]}", area)
+                    if drills:
+                        self.drills[area] = self._appoint(centre, f"driller of {area.codes[1]}", area, Kind.DRILL)
             centre.look_again()
             return True
 
-        await self._province.ask("has the roots revoke the duty officer", work)
+        await self._province.ask("has the roots appoint duty officers", work)
 
-    async def release(self, area: str, bulletin: Bulletin, *, lasts_s: float = 1800.0, repeats: int = 3) -> str | None:
-        """Sign and send an emergency; its id, or None where the centre could not take it."""
-
-        def change(session: Session, ctx: Context) -> Changed[str]:
-            return _release(session, replace(ctx, keys=self.key), area, bulletin, lasts_s, repeats)
-
-        made: str | None = await self._province.ask(
-            f"releases an emergency for {area}", lambda centre: centre.do(PERSON, change)
+    def _appoint(self, centre: Centre, holder: str, area: AreaPath, kind: Kind = Kind.LIVE) -> Releaser:
+        chance = self._chance.named(holder)
+        key = SigningKey(chance.key_seed())
+        made = keyfiles.appoint(
+            centre.keys_folder,
+            holder=holder,
+            public_key=key.public_key,
+            area=area,
+            ceiling=Precedence.EMERGENCY,
+            powers=Power.APPROVE,
+            kind=kind,
+            now_ms=self._province.clock.now_ms(),
+            entropy=chance.entropy(),
         )
+        return Releaser(holder, key, area, made)
+
+    def for_area(self, area: str) -> tuple[Releaser, ...]:
+        """Who has to approve an alert there: one of the commune, or two of the province."""
+        commune = next((one for place, one in self.communes.items() if place.covers(area)), None)
+        return self.province if commune is None else (commune,)
+
+    async def revoke(self, who: Releaser) -> None:
+        """The roots take an appointment back."""
+
+        async def work(centre: Centre) -> bool:
+            keyfiles.revoke(
+                centre.keys_folder, [who.appointment.id], now_ms=self._province.clock.now_ms(), reason="left"
+            )
+            centre.look_again()
+            return True
+
+        await self._province.ask(f"has the roots revoke the {who.holder}", work)
+
+    async def release(
+        self,
+        area: str,
+        bulletin: Bulletin,
+        *,
+        lasts_s: float = 1800.0,
+        repeats: int = 3,
+        people: Sequence[Releaser] | None = None,
+        kind: Kind = Kind.LIVE,
+    ) -> str | None:
+        """Compose, approve and send an emergency; its id, or None where the centre could not take it.
+
+        people: who approves, instead of those who have to.
+        """
+        form = AlertForm(
+            target_areas=[area],
+            bulletins=[bulletin.id],
+            repeats=repeats,
+            lasts_ms=round(lasts_s * 1000),
+            kind=kind,
+        )
+        signers = self.for_area(area) if people is None else people
+
+        async def work(centre: Centre) -> str:
+            ctx = centre.context(PERSON)
+            body = await centre.reading(lambda session: compose_alert(session, ctx, form))
+            approvals = [approve(body, one.key) for one in signers]
+            return await centre.do(
+                PERSON,
+                lambda session, ctx: release_alert(
+                    session, ctx, body, approvals, roots=centre.keys.roots, title=f"alert for {area}",
+                    bulletins=[bulletin.id],
+                ),
+            )  # fmt: skip
+
+        names = " and ".join(one.holder for one in signers)
+        made: str | None = await self._province.ask(f"releases an emergency for {area} ({names})", work)
         if made is not None:
             now = self._province.clock.now_ms()
+            self._released[made] = AreaPath(area)
             self._province.ledger.issued[made] = InstantMs(now + START_AFTER_MS)
             self._province.ledger.emergencies[made] = now
             self._province.counted.broadcasts += 1
         return made
 
-    async def cancel(self, emergency: str) -> None:
-        """Take it back, by the same person."""
+    async def cancel(self, emergency: str, who: Releaser | None = None) -> bool:
+        """Take it back: one person, appointed over all of its target, unless another tries. Whether it was taken."""
+        canceller = who or self.for_area(self._released[emergency])[0]
 
-        def change(session: Session, ctx: Context) -> Changed[bool]:
-            done = recall(session, replace(ctx, keys=self.key), id=emergency)
-            return Changed(True, done.outgoing)
+        async def work(centre: Centre) -> bool:
+            ctx = centre.context(PERSON)
+            body = await centre.reading(lambda session: compose_cancel(session, ctx, [emergency]))
+            approvals = [approve(body, canceller.key)]
 
-        done = await self._province.ask(
-            f"cancels the emergency {emergency[:8]}", lambda centre: centre.do(PERSON, change)
-        )
+            def change(session, ctx):  # type: ignore[no-untyped-def]
+                done = cancel_alerts(session, ctx, body, approvals, roots=centre.keys.roots)
+                return Changed(True, done.outgoing)
+
+            return await centre.do(PERSON, change)
+
+        what = f"cancels the emergency {emergency[:8]} ({canceller.holder})"
+        done = await self._province.ask(what, work)
         if done is not None:
             self._province.ledger.recalled[emergency] = self._province.clock.now_ms()
-
-
-def _release(  # noqa: PLR0917
-    session: Session, ctx: Context, area: str, bulletin: Bulletin, lasts_s: float, repeats: int
-) -> Changed[str]:
-    targets = find_targets(session, [area], [])
-    content = session.get_one(BulletinRow, bulletin.id)
-    digests = list(content.renditions)
-    refs = references(session, digests)
-    pace = pace_for(None)
-    stream_now(
-        session,
-        [
-            StreamStart(ref.digest, InstantMs(ctx.now + START_AFTER_MS), pace)
-            for ref in refs.values()
-            if ref.stream_at is None or ref.stream_at > ctx.now
-        ],
-    )
-    fresh = references(session, digests)
-    start_at = InstantMs(ctx.now + START_AFTER_MS)
-    order = Order(
-        id=new_id(ctx.entropy),
-        action=OrderAction.PLAY,
-        nodes=(NodeId("any"),),
-        precedence=Precedence.EMERGENCY,
-        kind=Kind.LIVE,
-        issued_at=ctx.now,
-        start_at=start_at,
-        expires_at=InstantMs(start_at + round(lasts_s * 1000)),
-        renditions=tuple(fresh[digest] for digest in digests),
-        repeats=repeats,
-    )
-    row = Broadcast(
-        id=Id16(order.id).hex(),
-        scheduled=False,
-        title=content.title,
-        area=area,
-        target_areas=[area],
-        target_nodes=[],
-        bulletins=[bulletin.id],
-        renditions=digests,
-        precedence=int(Precedence.EMERGENCY),
-        kind=int(Kind.LIVE),
-        start_at=start_at,
-        duration_ms=bulletin.duration_ms * max(1, repeats),
-        expires_at=order.expires_at,
-        status="issued",
-        repeats=repeats,
-        created_by=ctx.account,
-        created_at=ctx.now,
-    )
-    session.add(row)
-    session.flush()
-    expect_nodes(session, row.id, targets)
-    return Changed(row.id, give_order(session, ctx, order, targets))
+        return done is not None

@@ -64,6 +64,8 @@ class Ledger:
     """When each was released."""
     revoked: set[str] = field(default_factory=set)
     """Emergencies whose key was revoked: what became of them is another scenario's."""
+    forgotten: set[str] = field(default_factory=set)
+    """Broadcasts issued after the backup from which the centre was restored: they sounded rightly."""
     refused: list[str] = field(default_factory=list)
     """Wishes that were refused or met a dead centre, in words."""
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlmodel import select
 
 from controller.tables import Broadcast, BroadcastNode
-from loa.cli.simulation.emergencies import DutyOfficer
+from loa.cli.simulation.emergencies import DutyOfficers
 from loa.cli.simulation.invariants import Breach
 from loa.cli.simulation.province import VIETNAM, Bulletin, Province
 from loa.names import AreaPath
@@ -55,12 +55,12 @@ class World:
         await self.passes(MINUTE_S)
         return made
 
-    async def officer(self) -> DutyOfficer:
-        """Somebody who may release emergencies, known to every node that listens."""
-        officer = DutyOfficer(self.province)
-        await officer.appoint()
+    async def officers(self, *, drills: bool = False) -> DutyOfficers:
+        """Those who may release emergencies here, known to every node that listens."""
+        officers = DutyOfficers(self.province)
+        await officers.appoint(drills=drills)
         await self.passes(MINUTE_S)
-        return officer
+        return officers
 
     async def bulletin(self, title: str, seconds: float) -> Bulletin:
         made = await self.province.bulletin(title, seconds)

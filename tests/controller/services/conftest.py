@@ -17,6 +17,7 @@ from controller.store import Database
 from devices.protocol.keys import SigningKey
 from devices.protocol.media import manifest_for
 from devices.protocol.reports import Receipt, ReceiptCause, ReceiptEvent
+from loa.clock import Timer
 from loa.names import AreaPath
 from loa.units import DurationMs, Id16, InstantMs, NodeId
 from tests.postgres import Postgres
@@ -40,6 +41,9 @@ class HandClock:
 
     async def sleep(self, seconds: float) -> None:
         self.at += round(seconds * 1000)
+
+    def call_later(self, seconds: float, act: Callable[[], object]) -> Timer:
+        raise NotImplementedError
 
 
 class CountedEntropy:

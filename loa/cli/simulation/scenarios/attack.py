@@ -92,7 +92,7 @@ async def flipped_bits(world: World) -> None:
 async def last_weeks_capture(world: World) -> None:
     """A day's whole traffic is said again a week and a half later: nothing of it sounds."""
     boxes = await world.commune()
-    officer = await world.officer()
+    officers = await world.officers()
     warning = await world.bulletin("warning", 20)
     notice = await world.bulletin("notice", 30)
     await world.province.programme("quang-ninh/co-to", notice, hours="5")
@@ -100,7 +100,7 @@ async def last_weeks_capture(world: World) -> None:
     await tap.start()
     await world.say(notice)
     await world.passes(HOUR_S)
-    await officer.release("quang-ninh/co-to", warning)
+    await officers.release("quang-ninh/co-to", warning)
     await world.passes(DAY_S)
     caught = len(tap.caught)
     await tap.stop()

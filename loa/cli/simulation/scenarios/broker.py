@@ -49,14 +49,14 @@ async def broker_forgets(world: World) -> None:
 async def everybody_at_once(world: World) -> None:
     """All boxes lose the broker and come back in the same moment, and an emergency is released in the rush."""
     boxes = await world.commune()
-    officer = await world.officer()
+    officers = await world.officers()
     warning = await world.bulletin("warning", 20)
     await world.passes(10 * MINUTE_S)
     world.province.trouble("broker", "dies")
     world.province.broker.stop()
     await world.passes(30)
     world.province.broker.start()
-    emergency = await officer.release("quang-ninh/co-to", warning)
+    emergency = await officers.release("quang-ninh/co-to", warning)
     assert emergency is not None
     released = world.now()
     await world.passes(2 * MINUTE_S)

@@ -32,11 +32,11 @@ async def centre_killed_while_issuing(world: World) -> None:
 async def centre_disk_full(world: World) -> None:
     """The centre's disk is full: new wishes are refused clearly, and an emergency released before still reaches all."""
     boxes = await world.commune()
-    officer = await world.officer()
+    officers = await world.officers()
     warning = await world.bulletin("warning", 20)
     await world.passes(5 * MINUTE_S)
     boxes[0].power_cut()
-    emergency = await officer.release("quang-ninh/co-to", warning)
+    emergency = await officers.release("quang-ninh/co-to", warning)
     assert emergency is not None
     centre = world.province.centre
     assert centre is not None
@@ -60,11 +60,11 @@ async def centre_disk_full(world: World) -> None:
 async def tables_locked(world: World) -> None:
     """Another process locks the tables for 30 s: the wire goes on, and everything is written afterwards."""
     boxes = await world.commune()
-    officer = await world.officer()
+    officers = await world.officers()
     warning = await world.bulletin("warning", 20)
     await world.passes(5 * MINUTE_S)
     boxes[0].power_cut()
-    emergency = await officer.release("quang-ninh/co-to", warning, repeats=6)
+    emergency = await officers.release("quang-ninh/co-to", warning, repeats=6)
     assert emergency is not None
     await world.passes(MINUTE_S)
     centre = world.province.centre

@@ -69,7 +69,7 @@ async def clock_jumps_while_running(world: World) -> None:
 async def boot_without_time(world: World) -> None:
     """A box without a clock boots in an emergency: it sounds it after a challenge, and its timetable waits for time."""
     boxes = await world.commune()
-    officer = await world.officer()
+    officers = await world.officers()
     warning = await world.bulletin("warning", 20)
     news = await world.bulletin("news", 60)
     await world.province.programme("quang-ninh/co-to", news, hours="5,6,7")
@@ -77,7 +77,7 @@ async def boot_without_time(world: World) -> None:
     lost = boxes[0]
     lost.power_cut()
     lost.skew = Skew(-TEN_YEARS_MS, 0.0)
-    emergency = await officer.release("quang-ninh/co-to", warning, lasts_s=HOUR_S, repeats=0)
+    emergency = await officers.release("quang-ninh/co-to", warning, lasts_s=HOUR_S, repeats=0)
     assert emergency is not None
     released = world.now()
     await lost.power_on()

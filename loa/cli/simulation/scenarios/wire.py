@@ -58,7 +58,7 @@ async def everything_a_hundred_times(world: World) -> None:
 async def cancel_comes_first(world: World) -> None:
     """The cancel of an emergency overtakes it, at boxes that were away: it stays cancelled there."""
     boxes = await world.commune()
-    officer = await world.officer()
+    officers = await world.officers()
     warning = await world.bulletin("warning", 30)
     await world.passes(5 * MINUTE_S)
     late = boxes[1:]
@@ -67,10 +67,10 @@ async def cancel_comes_first(world: World) -> None:
     for box in late:
         assert box.link is not None
         box.link.drop("cut")
-    emergency = await officer.release("quang-ninh/co-to", warning)
+    emergency = await officers.release("quang-ninh/co-to", warning)
     assert emergency is not None
     await world.passes(5)
-    await officer.cancel(emergency)
+    await officers.cancel(emergency)
     for box in late:
         assert box.link is not None
         box.link.restore()

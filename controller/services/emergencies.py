@@ -1,0 +1,332 @@
+"""Emergencies: an alert body is composed, people approve it, and then it is released or cancelled.
+
+Who suffices is asked by the very rule that every node asks (`devices.protocol.approval`), so nobody is told "released"
+about what the nodes would refuse. The order goes the way of every order: owed until each node confirms it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlmodel import Session
+
+from controller.services.broadcasts import area_of, expect_nodes, mark_recalled, targets_of
+from controller.services.bulletins import approved_bulletins
+from controller.services.context import Changed, Context, Outgoing, note_deed, widest
+from controller.services.orders import Targets, find_targets, give_order
+from controller.services.streams import references, slowest_rate, stream_now
+from controller.services.trust import authority_in_force
+from controller.tables import Broadcast, Node
+from devices.protocol.alerts import LONGEST_ALERT_MS, MAX_REFERENCES, AlertAction, AlertBody
+from devices.protocol.approval import check_approvals, covers_all, read_body
+from devices.protocol.common import DRILL_ANNOUNCEMENT, MAX_ORDER_NODES, MAX_RENDITIONS, RenditionRef
+from devices.protocol.documents import DEFAULT_GRACE_MS
+from devices.protocol.envelope import encode
+from devices.protocol.grants import Grant
+from devices.protocol.orders import Order, OrderAction
+from devices.protocol.refusal import RefusalReason, WireRefusal
+from devices.protocol.trust import RootSet
+from loa.entropy import new_id
+from loa.errors import Refused
+from loa.names import AreaPath
+from loa.precedence import Kind, Precedence
+from loa.units import DurationMs, Id16, InstantMs, NodeId
+from scheduler.rules.spread import StreamStart, pace_for
+
+START_AFTER_MS = 500
+"""An emergency starts this long after its issue: one trip through the network, and late ones join in phase."""
+SHORTEST_MS = 60_000
+MOST_AREAS = 64
+_CODES = {
+    RefusalReason.APPROVAL_MISSING: "second_person_required",
+    RefusalReason.MANDATE_EXCEEDED: "mandate_exceeded",
+    RefusalReason.DRILL_MISMATCH: "drill_mismatch",
+    RefusalReason.REVOKED: "key_revoked",
+    RefusalReason.EXPIRED: "mandate_expired",
+    RefusalReason.UNTRUSTED_KEY: "key_unknown",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertForm:
+    """What people are to approve. `repeats` 0: until cancelled or expired. `references`: alerts that it updates."""
+
+    target_areas: Sequence[str] = ()
+    target_nodes: Sequence[str] = ()
+    bulletins: Sequence[str] = ()
+    kind: Kind = Kind.LIVE
+    siren: int = 0
+    repeats: int = 1
+    gap_ms: int = 0
+    lasts_ms: int = 1_800_000
+    references: Sequence[str] = ()
+
+
+def compose_alert(session: Session, ctx: Context, form: AlertForm) -> bytes:
+    """The encoded body that people approve; nothing is changed.
+
+    Raises Refused(field_required, bad_value, not_found, not_approved, withdrawn, empty_target, too_many,
+    drill_mismatch).
+    """
+    _check_form(form)
+    targets = find_targets(session, form.target_areas, form.target_nodes)
+    if len(targets.areas) > MOST_AREAS:
+        raise Refused("too_many", field="target_areas", limit=MOST_AREAS)
+    if len(targets.nodes) > MAX_ORDER_NODES:
+        raise Refused("too_many", field="target_nodes", limit=MAX_ORDER_NODES)
+    bulletins = approved_bulletins(session, form.bulletins, field="bulletins") if form.bulletins else []
+    digests = [digest for row in bulletins for digest in row.renditions]
+    if len(digests) > MAX_RENDITIONS:
+        raise Refused("too_many", field="bulletins", limit=MAX_RENDITIONS)
+    refs = references(session, set(digests))
+    updated = [_alert(session, one) for one in form.references]
+    _check_kinds(form.kind, updated)
+    body = AlertBody(
+        id=new_id(ctx.entropy),
+        kind=form.kind,
+        areas=targets.areas,
+        nodes=targets.nodes,
+        renditions=tuple(_without_stream(refs[digest]) for digest in digests),
+        siren=form.siren,
+        repeats=form.repeats,
+        gap_ms=DurationMs(form.gap_ms),
+        not_before=ctx.now,
+        expires_at=InstantMs(ctx.now + form.lasts_ms),
+        references=tuple(_id_of(row) for row in updated),
+        composed_at=ctx.now,
+    )
+    return encode(body)
+
+
+def compose_cancel(session: Session, ctx: Context, alerts: Sequence[str]) -> bytes:
+    """The encoded body by which a person ends these alerts; nothing is changed.
+
+    Raises Refused(field_required, too_many, not_found, drill_mismatch, broadcast_over).
+    """
+    if not alerts:
+        raise Refused("field_required", field="alerts")
+    if len(alerts) > MAX_REFERENCES:
+        raise Refused("too_many", field="alerts", limit=MAX_REFERENCES)
+    rows = [_alert(session, one) for one in alerts]
+    _check_kinds(Kind(rows[0].kind), rows)
+    for row in rows:
+        if row.status not in ("issued", "recalled") or row.expires_at <= ctx.now:
+            raise Refused("broadcast_over", field="alerts", value=row.title)
+    targets = [targets_of(row) for row in rows]
+    body = AlertBody(
+        id=new_id(ctx.entropy),
+        action=AlertAction.CANCEL,
+        kind=Kind(rows[0].kind),
+        areas=widest(area for one in targets for area in one.areas),
+        nodes=tuple(sorted({name for one in targets for name in one.nodes})),
+        not_before=ctx.now,
+        # As long as one of the alerts might still come late to a node.
+        expires_at=InstantMs(max(ctx.now + DEFAULT_GRACE_MS, *(row.expires_at for row in rows))),
+        references=tuple(_id_of(row) for row in rows),
+        composed_at=ctx.now,
+    )
+    return encode(body)
+
+
+def release_alert(
+    session: Session,
+    ctx: Context,
+    data: bytes,
+    approvals: Sequence[bytes],
+    *,
+    roots: RootSet,
+    title: str = "",
+    bulletins: Sequence[str] = (),
+) -> Changed[str]:
+    """Put out an alert that enough people approved; its id is the broadcast's. `data` is the body as composed.
+
+    Raises Refused(second_person_required, mandate_exceeded, mandate_expired, drill_mismatch, key_revoked, key_unknown,
+    bad_approval, alert_expired, already_exists, not_found, empty_target).
+    """
+    body = _read(data, AlertAction.RELEASE)
+    if body.expires_at <= ctx.now + START_AFTER_MS:
+        raise Refused("alert_expired", field="body")
+    if session.get(Broadcast, body.id.hex()) is not None:
+        raise Refused("already_exists", field="body", value=body.id.hex())
+    grants = _checked(session, ctx, data, body, approvals, roots)
+    updated = [_alert(session, reference.hex()) for reference in body.references]
+    _check_reach(session, grants, updated, body.kind)
+    targets = find_targets(session, body.areas, body.nodes)
+    refs = _streamed(session, ctx, body, targets)
+    row = _row(session, ctx, body, targets, title=title, bulletins=bulletins)
+    for one in updated:
+        if one.status == "issued":
+            mark_recalled(session, ctx, one)
+            one.note = f"updated by {row.id}"
+    order = Order(
+        id=body.id, action=OrderAction.PLAY, nodes=(NodeId("any"),), precedence=Precedence.EMERGENCY, kind=body.kind,
+        issued_at=ctx.now, start_at=InstantMs(row.start_at), expires_at=body.expires_at, renditions=refs,
+        repeats=body.repeats, gap_ms=body.gap_ms, siren=body.siren, replaces=body.references, alert_body=data,
+        approvals=tuple(approvals),
+    )  # fmt: skip
+    note_deed(session, ctx, "release", "broadcast", row.id, detail=_by_whom(grants))
+    return Changed(row.id, give_order(session, ctx, order, targets))
+
+
+def cancel_alerts(
+    session: Session, ctx: Context, data: bytes, approvals: Sequence[bytes], *, roots: RootSet
+) -> Changed[tuple[str, ...]]:
+    """End the alerts that an approved cancel names; their ids. Once more changes nothing but sends it again.
+
+    Raises Refused as `release_alert`, without empty_target.
+    """
+    body = _read(data, AlertAction.CANCEL)
+    if body.expires_at <= ctx.now:
+        raise Refused("alert_expired", field="body")
+    grants = _checked(session, ctx, data, body, approvals, roots)
+    rows = [_alert(session, reference.hex()) for reference in body.references]
+    _check_reach(session, grants, rows, body.kind)
+    out = Outgoing()
+    for row in rows:
+        if row.status == "issued":
+            mark_recalled(session, ctx, row)
+        note_deed(session, ctx, "cancel", "broadcast", row.id, detail=_by_whom(grants))
+        order = Order(
+            id=new_id(ctx.entropy), action=OrderAction.STOP, nodes=(NodeId("any"),), precedence=Precedence.EMERGENCY,
+            kind=body.kind, issued_at=ctx.now, start_at=InstantMs(max(ctx.now, body.not_before)),
+            expires_at=body.expires_at, subject=_id_of(row), alert_body=data, approvals=tuple(approvals),
+        )  # fmt: skip
+        targets = targets_of(row)
+        if targets.anybody(session):
+            out += give_order(session, ctx, order, targets)
+    return Changed(tuple(row.id for row in rows), out)
+
+
+def check_enough(
+    session: Session, ctx: Context, data: bytes, approvals: Sequence[bytes], *, roots: RootSet
+) -> tuple[str, ...]:
+    """The holders by whose word this body would count now. Raises Refused as `release_alert` where too few approved."""
+    return tuple(grant.holder for grant in _checked(session, ctx, data, _read(data), approvals, roots))
+
+
+def _check_form(form: AlertForm) -> None:
+    if not form.bulletins and not form.siren:
+        raise Refused("field_required", field="bulletins")
+    for field, value, least, most in (
+        ("siren", form.siren, 0, DRILL_ANNOUNCEMENT - 1),
+        ("repeats", form.repeats, 0, 255),
+        ("gap_ms", form.gap_ms, 0, 3_600_000),
+        ("lasts_ms", form.lasts_ms, SHORTEST_MS, LONGEST_ALERT_MS),
+        ("references", len(form.references), 0, MAX_REFERENCES),
+    ):
+        if not least <= value <= most:
+            raise Refused("bad_value", field=field, limit=f"{least}–{most}", reason=value)
+
+
+def _read(data: bytes, action: AlertAction | None = None) -> AlertBody:
+    try:
+        body = read_body(data)
+    except WireRefusal as refusal:
+        raise Refused("bad_approval", field="body", reason=refusal.detail) from refusal
+    if action is not None and body.action is not action:
+        raise Refused("bad_approval", field="body", reason=f"not a {action.name.lower()}")
+    return body
+
+
+def _checked(  # noqa: PLR0917
+    session: Session, ctx: Context, data: bytes, body: AlertBody, approvals: Sequence[bytes], roots: RootSet
+) -> tuple[Grant, ...]:
+    whole = _whole(session, Targets(body.areas, body.nodes))
+    try:
+        return check_approvals(
+            data,
+            approvals,
+            authority_in_force(session, ctx, roots),
+            whole=whole,
+            now_ms=ctx.now,
+            carrier=ctx.keys.key_id,
+        )
+    except WireRefusal as refusal:
+        code = _CODES.get(refusal.reason, "bad_approval")
+        raise Refused(code, field="approvals", limit=2, reason=refusal.detail) from refusal
+
+
+def _whole(session: Session, targets: Targets) -> tuple[AreaPath, ...]:
+    """All places that an alert is for."""
+    rows = [session.get(Node, name) for name in targets.nodes]
+    return (*targets.areas, *(AreaPath(row.area) for row in rows if row is not None))
+
+
+def _check_reach(session: Session, grants: Sequence[Grant], rows: Sequence[Broadcast], kind: Kind) -> None:
+    """Whether these people may end those alerts."""
+    _check_kinds(kind, rows)
+    reach = [grant.area for grant in grants]
+    for row in rows:
+        if not covers_all(reach, _whole(session, targets_of(row))):
+            raise Refused("mandate_exceeded", field="references", reason=f"{row.id} is for more than {reach[0]}")
+
+
+def _check_kinds(kind: Kind, rows: Sequence[Broadcast]) -> None:
+    for row in rows:
+        if row.kind != int(kind):
+            raise Refused("drill_mismatch", field="references", reason=row.id)
+
+
+def _alert(session: Session, id: str) -> Broadcast:  # noqa: A002
+    row = session.get(Broadcast, id)
+    if row is None or row.precedence != int(Precedence.EMERGENCY):
+        raise Refused("not_found", field="alert", value=id[:64])
+    return row
+
+
+def _id_of(row: Broadcast) -> Id16:
+    return Id16(bytes.fromhex(row.id))
+
+
+def _without_stream(ref: RenditionRef) -> RenditionRef:
+    return replace(ref, stream_at=None, pace=None)
+
+
+def _streamed(session: Session, ctx: Context, body: AlertBody, targets: Targets) -> tuple[RenditionRef, ...]:
+    """The renditions as the order names them; those that never had a stream get one at once."""
+    digests = [ref.digest.hex() for ref in body.renditions]
+    refs = references(session, set(digests))
+    for digest in digests:
+        if digest not in refs:
+            raise Refused("not_found", field="rendition", value=digest)
+    pace = pace_for(slowest_rate(session, targets.are_meant()))
+    late = [ref for ref in refs.values() if ref.stream_at is None or ref.stream_at > ctx.now]
+    stream_now(session, [StreamStart(ref.digest, InstantMs(ctx.now + START_AFTER_MS), pace) for ref in late])
+    fresh = references(session, set(digests))
+    return tuple(fresh[digest] for digest in digests)
+
+
+def _row(
+    session: Session, ctx: Context, body: AlertBody, targets: Targets, *, title: str, bulletins: Sequence[str]
+) -> Broadcast:
+    start_at = InstantMs(max(ctx.now + START_AFTER_MS, body.not_before))
+    once = sum(ref.duration_ms for ref in body.renditions) + body.gap_ms
+    lasts = body.expires_at - start_at if body.repeats == 0 or not body.renditions else once * body.repeats
+    row = Broadcast(
+        id=body.id.hex(),
+        scheduled=False,
+        title=title.strip()[:200] or body.id.hex(),
+        area=area_of(session, ctx, targets),
+        target_areas=[str(path) for path in targets.areas],
+        target_nodes=[str(name) for name in targets.nodes],
+        bulletins=list(bulletins),
+        renditions=[ref.digest.hex() for ref in body.renditions],
+        precedence=int(Precedence.EMERGENCY),
+        kind=int(body.kind),
+        start_at=start_at,
+        duration_ms=min(lasts, body.expires_at - start_at),
+        expires_at=body.expires_at,
+        status="issued",
+        repeats=body.repeats,
+        replaces=[reference.hex() for reference in body.references],
+        created_by=ctx.account,
+        created_at=ctx.now,
+    )
+    session.add(row)
+    session.flush()
+    expect_nodes(session, row.id, targets)
+    return row
+
+
+def _by_whom(grants: Sequence[Grant]) -> str:
+    """For the record; a sole appointment's use is always told."""
+    return ", ".join(f"{grant.holder}{' (sole)' if grant.sole else ''}" for grant in grants)
