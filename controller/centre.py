@@ -85,7 +85,8 @@ class Centre(CentreDesk):
         """Take the data folder, make what is missing in it, start broker and wire, take up what was going on.
 
         link: instead of MQTT to `config.broker`, for a world without sockets. Raises Refused(already_running,
-        insecure_broker, bad_broker, broker_missing, bad_key_file), OperatorNeeded(broker_unreachable, database_...).
+        insecure_broker, bad_broker, broker_missing, bad_key_file,
+        controller_locked, wrong_passphrase, file_missing), OperatorNeeded(broker_unreachable, database_...).
         """
         config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         centre = cls(config, clock or SystemClock(), entropy, _take_folder(config.data))
@@ -140,13 +141,15 @@ class Centre(CentreDesk):
     def _open_keys(self) -> None:
         folder = self.config.keys_folder
         self.keys_created = not (folder / "controller.json").exists()
-        self.keys = keyfiles.create_centre(folder, AreaPath(self.config.province), self.clock.now_ms(), self.entropy)
+        self.keys = keyfiles.create_centre(
+            folder, AreaPath(self.config.province), self.clock.now_ms(), self.entropy, ask=self.config.ask_passphrase
+        )
         self.province = self.keys.area
         self._warn_of_keys()
 
     def _read_keys_again(self) -> bool:
         """What the roots signed meanwhile, a revocation above all, counts without a restart. The own key stays."""
-        fresh = replace(keyfiles.load_centre(self.config.keys_folder), controller=self.keys.controller)
+        fresh = replace(keyfiles.load_centre(self.config.keys_folder), unlocked=self.keys.controller)
         changed = fresh != self.keys
         self.keys = fresh
         return changed

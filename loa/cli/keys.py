@@ -191,6 +191,25 @@ def passphrase(
 
 
 @app.command()
+def seal_controller(
+    directory: Dir,
+    old_passphrase_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="For scripts: the present passphrase, where it has one.")
+    ] = None,
+    passphrase_file: PassphraseFiles = None,
+) -> None:
+    """Put the controller's key under a passphrase, which `loa serve` is given at each start.
+
+    \b
+    loa keys seal-controller /var/lib/loa/keys
+    loa serve --keys-passphrase-file /run/loa/passphrase
+    """
+    passphrase(directory / "controller.json", old_passphrase_file, passphrase_file)
+    typer.echo("Start `loa serve` with --keys-passphrase-file, LOA_KEYS_PASSPHRASE or systemd's credential loa-keys.")
+    typer.echo("A copy of the open key may still lie in backups and in freed blocks of this disk: docs/operations.md.")
+
+
+@app.command()
 def suggest() -> None:
     """Print a passphrase of 100 random bits, for an envelope.
 
