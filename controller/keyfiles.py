@@ -119,8 +119,8 @@ def create_centre(
     """Make whatever is missing of a centre's keys, and load them. What is there is never replaced.
 
     passphrases: of the roots to be made, by their names; without them roots lie open, for a centre that starts
-    unattended. ask: for the passphrase of the controller's key, as `load_centre`. Raises Refused: bad_root_count, bad_key_file, weak_passphrase, key_missing (`roots.json` was lost; new
-    roots would cut off all).
+    unattended. ask: for the passphrase of the controller's key, as `load_centre`. Raises what `ask` raises; Refused:
+    bad_root_count, bad_key_file, weak_passphrase, key_missing (`roots.json` was lost; new roots would cut off all).
     """
     if not (directory / "roots.json").exists() and (directory / "controller.json").exists():
         # It is written later: the roots are lost, not unmade, or they are made elsewhere.

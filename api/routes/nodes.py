@@ -34,6 +34,9 @@ class NodeShown(Shown):
     volume: int = Field(description="As ordered; the node's own word is in `health`")
     state: str = Field(description="online, silent, never (not heard from yet), retired")
     last_heard_at: datetime | None
+    trust_lags: bool = Field(
+        description="It has long lacked the newest trust document: a revocation may be kept from it"
+    )
     health: "HealthShown | None"
 
 
@@ -52,6 +55,7 @@ class HealthShown(Shown):
     uptime_s: int
     renditions: int = Field(description="How many complete ones it holds")
     refusals: dict[str, int] = Field(description="How many messages it refused, by reason")
+    repeats: int = Field(description="Orders that came again to the byte: ours, or somebody playing them back")
 
 
 class NewNode(Asked):
@@ -113,6 +117,7 @@ def node_shown(view: NodeView) -> NodeShown:
         volume=view.volume,
         state=view.state,
         last_heard_at=moment_or_none(view.last_heard_at),
+        trust_lags=view.trust_lags,
         health=None
         if health is None
         else HealthShown(
@@ -128,6 +133,7 @@ def node_shown(view: NodeView) -> NodeShown:
             uptime_s=health.uptime_s,
             renditions=len(health.renditions),
             refusals={count.reason.name.lower(): count.count for count in health.refusals},
+            repeats=health.repeats,
         ),
     )
 

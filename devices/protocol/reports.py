@@ -165,6 +165,8 @@ class Health:
     """The speaker cannot sound (no device, station lost)."""
     first_number: int = wire(24, uint(), default=0)
     """Of the oldest receipt in the journal; 0 where it is empty."""
+    repeats: int = wire(31, uint(32), default=0)
+    """Orders that came again to the byte since the node was started: ours sent again, or somebody playing them back."""
 
     def __post_init__(self) -> None:
         if self.volume > 100:
