@@ -45,7 +45,7 @@ def breaches(province: Province, *, settled: bool) -> list[Breach]:
     """Everything that does not hold now. settled: the weather was calm for a while, so all must be told."""
     found = [*_faults(province)]
     for box in province.boxes.values():
-        found += [*_sound_limits(box), *_no_repeats(box, province.ledger.emergencies)]
+        found += [*_sound_limits(box), *_no_repeats(box, {*province.ledger.emergencies, *province.ledger.controls})]
     centre = province.centre
     if centre is not None:
         found += centre.db.read(lambda session: list(_against_tables(session, province, settled)))

@@ -22,7 +22,7 @@ from loa.errors import Refused
 from loa.precedence import Precedence
 from simulators.world.box import Box
 
-PASSPHRASE = "chín con trâu qua cầu"
+WORDS = "chín con trâu qua cầu"
 GUESSES = ("quang-ninh 2026", "chín con trâu qua sông", "correct horse battery", "")
 
 
@@ -70,10 +70,10 @@ async def stolen_disk(world: World) -> None:
     controller = read_key(path)
     cost, peoplekeys.COST = peoplekeys.COST, peoplekeys.Cost(memory_kib=64, passes=1, lanes=1)
     try:
-        lock_key(path, PASSPHRASE, world.province.chance.named("lock").entropy())
+        lock_key(path, WORDS, world.province.chance.named("lock").entropy())
     finally:
         peoplekeys.COST = cost
-    province.keys_passphrase = PASSPHRASE
+    province.keys_passphrase = WORDS
     province.kill_centre()
     await province.start_centre()
     await world.passes(MINUTE_S)
@@ -112,7 +112,7 @@ async def _with_what_lies_there(world: World, attack: Attack, order: Order, stol
         alert = attack.order_like(order, precedence=Precedence.EMERGENCY)
         attack.tap.say(order_topic(COMMUNE), seal(approved(alert, SigningKey(seed)), SigningKey(seed)))
     await world.passes(5 * MINUTE_S)
-    opened = keyfiles.load_centre(stolen / "keys", lambda _: PASSPHRASE).controller
+    opened = keyfiles.load_centre(stolen / "keys", lambda _: WORDS).controller
     return await attack.heard_with(order_topic(COMMUNE), attack.order_like(order), opened, boxes[0])
 
 
@@ -137,9 +137,11 @@ async def stolen_open_disk(world: World) -> None:
     )
     signers = list(roots.values())[:2]
     revocation = Revocation(ids=(centre.keys.appointment.id, stolen.key_id), at=now, reason="stolen")
+    appointments = (*centre.keys.appointments, seal_with(appointment, signers))
+    revocations = (seal_with(revocation, signers),)
     document = trust_document(
         area=PROVINCE, version=next_version(0, now), now_ms=now, key=fresh,
-        appointments=(seal_with(appointment, signers),), revocations=(seal_with(revocation, signers),),
+        appointments=appointments, revocations=revocations,
     )  # fmt: skip
     province.kill_centre()  # the thief's is the only centre now, and the broker is the thief's
     attack = Attack(world, tap, "the server's open key, after the roots revoked it", "disk, broker")
@@ -158,7 +160,7 @@ async def stolen_open_disk(world: World) -> None:
     # As the roots have it from now on: a second controller, on a new machine.
     document = trust_document(
         area=PROVINCE, version=next_version(0, world.now()), now_ms=world.now(), key=fresh,
-        appointments=(seal_with(appointment, signers),), revocations=(seal_with(revocation, signers),),
+        appointments=appointments, revocations=revocations,
     )  # fmt: skip
     for box in (told, kept_from):
         tap.say(node_topic(box, "ctl"), document)
