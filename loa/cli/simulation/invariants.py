@@ -116,6 +116,8 @@ def _authorised(province: Province, rows: dict[str, Broadcast], meant: dict[str,
             row = rows.get(sounding.label)
             if sounding.label in ledger.controls or box.name in ledger.stolen:
                 continue
+            if row is None and sounding.label in ledger.forgotten:
+                continue
             if row is None:
                 yield Breach("I1", box.name, f"sounded {sounding.label}, which nobody ordered")
             elif box.name not in meant[sounding.label]:

@@ -10,7 +10,7 @@ Run = Callable[[World], Awaitable[None]]
 MODULES = (
     "broker", "centre", "power", "wire", "attack", "attack_broker", "attack_keys", "attack_reports",
     "attack_time", "attack_media", "attack_disk",
-    "clocks", "emergency", "wired", "mixed",
+    "clocks", "emergency", "wired", "restore", "mixed",
 )  # fmt: skip
 ATTACKS = "attack"
 """Modules that begin with this are somebody else's doing."""
