@@ -25,6 +25,7 @@ from controller.config import CentreConfig
 from controller.desk import CentreDesk
 from controller.enrolment_desk import EnrolmentDesk
 from controller.events import Events
+from controller.keydisk import Ask
 from controller.keyfiles import CentreKeys
 from controller.keywatch import KeyWarning, key_warnings
 from controller.media import MediaStore
@@ -216,7 +217,14 @@ class Centre(CentreDesk):
     @cached_property
     def accounts_key(self) -> bytes:
         """What seals people's secrets in the tables. Raises Refused(bad_accounts_key)."""
-        return codes.accounts_key(self.keys_folder, self.config.accounts_key.get_secret_value(), self.entropy)
+        return codes.accounts_key(
+            self.keys_folder, self.config.accounts_key.get_secret_value(), self.entropy, self.ask_for_secrets
+        )
+
+    @property
+    def ask_for_secrets(self) -> Ask | None:
+        """Gives the passphrase of other secrets among the keys: that of the controller's key, if it has one."""
+        return self.config.ask_passphrase if self.keys.controller_file.locked else None
 
     def context(self, account: str) -> Context:
         """For a service that acts in the name of `account`: within what it may do, where it says what that is."""

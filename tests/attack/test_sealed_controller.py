@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from controller import keyfiles, peoplekeys
 from controller.centre import Centre
 from controller.config import CREDENTIAL, CentreConfig, load_config
+from controller.keydisk import read_secret
 from controller.keywatch import key_warnings
 from devices.links.loopback import LoopbackBroker, LoopbackLink
 from loa.cli.keys import app
@@ -107,3 +108,35 @@ async def test_a_running_centre_goes_on_when_its_key_is_sealed(data: Path) -> No
         assert len(centre.keys.revocations) == len(before.revocations) + 1
     finally:
         await centre.stop()
+
+
+async def test_what_seals_codes_and_labels_goes_under_it_too(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made at the start or lying open: sealed at once; another passphrase seals all three anew."""
+    keys, words = data / "keys", data.parent / "words"
+    open_before = bytes(range(32))
+    (keys / "sealing.key").write_bytes(open_before)
+
+    async def secrets() -> tuple[bytes, bytes]:
+        config = CentreConfig(data=data, keys_passphrase_file=words)
+        centre = await Centre.start(config, link=LoopbackLink(LoopbackBroker()))
+        try:
+            return centre.accounts_key, read_secret(keys / "sealing.key", config.ask_passphrase)
+        finally:
+            await centre.stop()
+
+    accounts, labels = await secrets()
+    assert labels == open_before
+    for name, secret in (("accounts.key", accounts), ("sealing.key", labels)):
+        held = (keys / name).read_bytes()
+        assert held.startswith(b"sealed ")
+        assert secret.hex().encode() not in held
+        assert secret not in held
+        with pytest.raises(Refused, match="passphrase_needed"):
+            read_secret(keys / name)
+    fresh = data.parent / "fresh"
+    fresh.write_text("mười hai bến nước trong\n")
+    arguments = ["--old-passphrase-file", str(words), "--passphrase-file", str(fresh)]
+    assert CliRunner().invoke(app, ["seal-controller", str(keys), *arguments]).exit_code == 0
+    assert (await refused(data=data, keys_passphrase_file=words)).code == "wrong_passphrase"
+    words.write_text(fresh.read_text())
+    assert await secrets() == (accounts, labels)
