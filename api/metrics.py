@@ -1,7 +1,7 @@
 """Figures for Prometheus, in a registry of our own."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -22,7 +22,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Gauges:
     """What the server counts, read anew whenever somebody asks."""
 
-    def __init__(self, centre: "Centre", board: EventBoard) -> None:
+    def __init__(self, centre: "Centre", board: EventBoard, refused: Mapping[str, int]) -> None:
         self._centre = centre
         self._board = board
         self.registry = CollectorRegistry()
@@ -39,6 +39,7 @@ class Gauges:
         self._free = Gauge("loa_media_free_bytes", "Room left for media", registry=self.registry)
         self.registry.register(_Wire(centre))
         self.registry.register(_Keys(centre))
+        self.registry.register(_Requests(refused))
 
     async def text(self) -> bytes:
         """All figures in Prometheus' text format."""
@@ -80,6 +81,19 @@ class _Keys(Collector):
         for one in in_office(self._centre.keys):
             left.add_metric([one.holder, one.id.hex()], days_left(one, self._centre.clock.now_ms()))
         yield left
+
+
+class _Requests(Collector):
+    """Requests that were refused, by code: guessing shows here."""
+
+    def __init__(self, refused: Mapping[str, int]) -> None:
+        self._refused = refused
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily("loa_requests_refused", "Requests that were refused", labels=["code"])
+        for code, count in sorted(self._refused.items()):
+            family.add_metric([code], count)
+        yield family
 
 
 class _Wire(Collector):
