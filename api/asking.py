@@ -61,6 +61,11 @@ class Desk:
         context = self.centre.context(self.account)
         return await self.centre.reading(lambda session: look(session, context))
 
+    async def read_done(self, look: Callable[[Session, Context], T]) -> T:
+        """Look at what was done just now: who may do it is shown it, even where they may read nothing else."""
+        context = self.centre.context(self.caller.account)
+        return await self.centre.reading(lambda session: look(session, context))
+
     async def do(self, change: Callable[[Session, Context], Changed[T]]) -> T:
         """Change the tables, and once that is committed put on the wire what the change says."""
         return await self.centre.do(self.account, change)

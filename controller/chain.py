@@ -5,6 +5,7 @@ default left out; its hash is SHA-256 over the form's name and that map. The fir
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from devices.protocol import cbor, common
@@ -76,7 +77,7 @@ def entry_hash(entry: Entry) -> bytes:
     return hashlib.sha256(FORM.encode() + entry_bytes(entry)).digest()
 
 
-def receipts_digest(receipts: "list[tuple[str, str, int, bytes]]") -> bytes:
+def receipts_digest(receipts: Iterable[tuple[str, str, int, bytes]]) -> bytes:
     """SHA-256 over (node, epoch in hex, number, signed payload) of receipts, sorted by the first three."""
     whole = hashlib.sha256()
     for node, epoch, number, payload in sorted(receipts, key=lambda one: one[:3]):

@@ -85,7 +85,9 @@ def step_taken(secret: str, code: str, now: InstantMs, last_step: int) -> int:
     """
     given = "".join(code.split())
     around = range(step_at(now) - WINDOW, step_at(now) + WINDOW + 1)
-    fitting = [step for step in around if hmac.compare_digest(code_of(secret, step).encode(), given.encode())]
+    fitting = [
+        step for step in around if hmac.compare_digest(code_of(secret, step).encode(), given.encode("utf-8", "replace"))
+    ]
     if not fitting:
         raise Refused("bad_code", field="code")
     fresh = [step for step in fitting if step > last_step]
@@ -121,7 +123,9 @@ def is_recovery_code(code: str) -> bool:
 
 def recovery_hash(code: str, account: str, key: bytes) -> str:
     """What is kept of a recovery code. Keyed, so that a stolen database cannot be searched for 50 bits."""
-    return hmac.new(key, f"loa recovery\0{account}\0{_plain(code)}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(
+        key, f"loa recovery\0{account}\0{_plain(code)}".encode("utf-8", "replace"), hashlib.sha256
+    ).hexdigest()
 
 
 def _plain(code: str) -> str:

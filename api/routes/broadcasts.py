@@ -244,7 +244,7 @@ async def issue_broadcast(asked: NewBroadcast, desk: DeskHere) -> BroadcastShown
         ),
         account=desk.account,
     )
-    return await get_broadcast(issued.broadcast_id.hex(), desk)
+    return broadcast_shown(await desk.centre.broadcast(issued.broadcast_id.hex()))
 
 
 @router.get("/broadcasts/{broadcast}", operation_id="get_broadcast", responses=documented("not_found"))

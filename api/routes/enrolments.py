@@ -275,7 +275,7 @@ async def confirm_enrolment(enrolment: Either, asked: Confirming, desk: DeskHere
         station=asked.station, bus_address=asked.bus_address, replaces=asked.replaces,
     )  # fmt: skip
     node = await desk.centre.enrolment.confirm(enrolment, wanted, account=desk.account)
-    return node_shown(await desk.read(lambda session, ctx: nodes.node(session, ctx, node)))
+    return node_shown(await desk.read_done(lambda session, ctx: nodes.node(session, ctx, node)))
 
 
 @router.post(

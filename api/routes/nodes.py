@@ -198,7 +198,7 @@ async def move_node(node: NodeInPath, asked: Move, desk: DeskHere) -> Enrolled:
 async def retire_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
     """The node counts no more, and the broker lets it in no more; what it reported stays."""
     await desk.centre.enrolment.retire(node, account=desk.account)
-    return await get_node(node, desk)
+    return node_shown(await desk.read_done(lambda session, ctx: nodes.node(session, ctx, node)))
 
 
 @router.post(
@@ -255,7 +255,7 @@ async def add_station(asked: NewStation, desk: DeskHere) -> StationShown:
 
 
 async def _enrolled(desk: DeskHere, enrolled: nodes.Enrolled) -> Enrolled:
-    view = await desk.read(lambda session, ctx: nodes.node(session, ctx, enrolled.node))
+    view = await desk.read_done(lambda session, ctx: nodes.node(session, ctx, enrolled.node))
     return Enrolled(
         node=node_shown(view),
         placement=base64.b64encode(enrolled.placement).decode(),

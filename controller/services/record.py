@@ -124,26 +124,28 @@ def _grown(session: Session, now: InstantMs, besides: Collection[str]) -> list[T
 
 def heard_of(session: Session, broadcast: str) -> Heard:
     """Counts by outcome, and a hash over every receipt about it."""
-    rows = session.exec(select(ReceiptRow).where(ReceiptRow.subject == broadcast)).all()
+    columns = select(ReceiptRow.node, ReceiptRow.epoch, ReceiptRow.number, ReceiptRow.payload)
+    found = session.exec(columns.where(ReceiptRow.subject == broadcast))
+    rows = [(node, epoch, number, payload) for node, epoch, number, payload in found]
     outcomes = session.exec(select(BroadcastNode.outcome).where(BroadcastNode.broadcast == broadcast)).all()
     counts = Counter(outcomes or _outcomes(rows))
     return Heard(
         outcomes=tuple(OutcomeCount(outcome=name, nodes=count) for name, count in sorted(counts.items())),
         receipts=len(rows),
-        digest=receipts_digest([(row.node, row.epoch, row.number, row.payload) for row in rows]),
+        digest=receipts_digest(rows),
     )
 
 
-def _outcomes(rows: Iterable[ReceiptRow]) -> list[str]:
+def _outcomes(rows: Iterable[tuple[str, str, int, bytes]]) -> list[str]:
     """Of a broadcast that no table knows: by node, from its receipts alone."""
     lines: dict[str, NodeCoverage] = {}
-    for row in sorted(rows, key=lambda row: (row.node, row.epoch, row.number)):
+    for node, _, _, payload in sorted(rows):
         try:
-            receipt = open_sealed(row.payload).message
+            receipt = open_sealed(payload).message
         except WireRefusal:
             continue
         if isinstance(receipt, Receipt):
-            lines[row.node] = advance(lines.get(row.node) or NodeCoverage(NodeId(row.node)), receipt)
+            lines[node] = advance(lines.get(node) or NodeCoverage(NodeId(node)), receipt)
     return [line.outcome for line in lines.values()]
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select as sa_select
 from sqlmodel import Session, col
 
 from controller.permissions import Permission
-from controller.services.areas import lies_in, place_seen
+from controller.services.areas import lies_in, place_for
 from controller.services.context import Context
 from controller.services.orders import Targets, find_targets
 from controller.tables import Broadcast, Bulletin, Node, Programme, ReceiptRow, Station
@@ -105,7 +105,7 @@ def node_row(
 ) -> Node:
     """Raises Refused(bad_node_id, not_found, not_permitted)."""
     row = session.get(Node, node_id(name))
-    if row is None or not ctx.may.sees(P.NODE_READ, inside=[row.area]):
+    if row is None or not (ctx.may.sees(P.NODE_READ, inside=[row.area]) or ctx.may.may(permission, row.area)):
         raise Refused("not_found", field=field, value=name)
     ctx.demand(permission, row.area)
     return row
@@ -116,9 +116,9 @@ def targets_for(
 ) -> Targets:
     """A target, all of which whoever acts may do this to. Raises Refused(empty_target, not_found, not_permitted)."""
     for path in areas:
-        place_seen(session, ctx, path, field="target_areas")
-    homes = [node_row(session, ctx, name, field="target_nodes").area for name in nodes]
-    ctx.demand(permission, *areas, *homes)
+        place_for(session, ctx, path, permission, field="target_areas")
+    for name in nodes:
+        node_row(session, ctx, name, permission, field="target_nodes")
     return find_targets(session, areas, nodes)
 
 

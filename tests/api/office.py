@@ -20,7 +20,7 @@ from controller.centre import Centre
 from controller.config import CentreConfig
 from controller.permissions import Role
 from devices.links.loopback import LoopbackBroker, LoopbackLink
-from tests.people import code_now, join
+from tests.people import join
 
 KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 AREA = "quang-ninh/co-to"
@@ -108,9 +108,13 @@ async def office_at(folder: Path, limits: ApiLimits = FREE, *, database: str = "
         app = create_app(centre, limits=limits)
         async with app.router.lifespan_context(app):
             stranger = _client(app)
-            code = code_now(first.code_secret, centre.clock.now_ms(), steps_on=-1)
-            body = {"account": "admin", "password": first.password, "code": code, "token_name": "tests"}
-            token = (await stranger.post("/api/v1/session", json=body)).json()["token"]
+            made = await centre.unit_of_work(
+                lambda db: accounts.issue_token(
+                    db, centre, account="admin", name="tests", page_session=True, lasts_ms=accounts.SESSION_MS,
+                    code_given=True,
+                )
+            )  # fmt: skip
+            token = made.secret
             client = _client(app, {"Authorization": f"Bearer {token}", "Accept-Language": "en"})
             office = Office(centre, app, client, first.password, first.code_secret, token, client, stranger)
             await office.ok("POST", "/api/v1/areas", json={"path": AREA, "name": "Cô Tô", "kind": "đặc khu"})

@@ -264,7 +264,7 @@ def _lines(data: bytes) -> list[str]:
     return data.decode("utf-8", "surrogateescape").splitlines(keepends=True) if data else []
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.integers(0, len(RAW) - 1), st.integers(0, 255), st.sampled_from(["change", "remove", "insert"]))
 def test_any_single_byte_is_detected(at: int, byte: int, how: str) -> None:
     put = bytes([byte])
@@ -319,9 +319,20 @@ def altered(draw: st.DrawFn) -> Export:
     return export
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(altered())
 def test_any_single_alteration_is_detected_against_what_a_node_was_told(export: Export) -> None:
+    detected(export)
+
+
+@pytest.mark.slow
+@settings(max_examples=3000, deadline=None)
+@given(altered())
+def test_thousands_of_alterations_are_detected(export: Export) -> None:
+    detected(export)
+
+
+def detected(export: Export) -> None:
     assume(export.entries != Export.usual().entries)
     assert judged(export, *TOLD) != set()
 

@@ -16,7 +16,7 @@ from controller.services.chain import entry_of, row_of
 from controller.services.context import Context
 from controller.services.record_export import export
 from controller.store import Database
-from controller.tables import ReceiptRow, RecordEntry
+from controller.tables import OwedOrder, ReceiptRow, RecordEntry
 from devices.protocol.record import HeadMark
 from devices.protocol.refusal import RefusalReason
 from devices.protocol.reports import ReceiptEvent
@@ -55,6 +55,12 @@ async def destroy_and_restore(world: World, folder: Path, *, away_s: float) -> N
     shutil.rmtree(province.folder)
     await world.passes(away_s)
     restore(folder / "loa.age", key=folder / "backup.key", data=province.folder)
+    db = Database(f"sqlite:///{province.folder / 'loa.db'}", inline=True)
+    owed = db.read(
+        lambda session: session.exec(select(OwedOrder.order).where(col(OwedOrder.confirmed_at).is_(None))).all()
+    )
+    db.close()
+    world.must("control", "centre", bool(owed), "nothing was owed when it was backed up")
     province.story.tell("centre", "is restored from yesterday's backup")
     await province.start_centre()
 
