@@ -9,6 +9,7 @@ from typing import Literal
 from loa.errors import LoaError
 from loa.problems_api import API_PROBLEMS
 from loa.problems_audio import AUDIO_PROBLEMS
+from loa.problems_cap import CAP_PROBLEMS
 from loa.problems_centre import CENTRE_PROBLEMS
 from loa.problems_keys import KEY_PROBLEMS
 
@@ -233,7 +234,7 @@ PROBLEMS: dict[str, Words] = {
 }
 """One row a code, sorted by where it arises. Every code raised anywhere has a row; a test checks it."""
 PROBLEMS |= {
-    code: Words(*row) for code, row in (AUDIO_PROBLEMS | API_PROBLEMS | CENTRE_PROBLEMS | KEY_PROBLEMS).items()
+    code: Words(*row) for code, row in (AUDIO_PROBLEMS | API_PROBLEMS | CAP_PROBLEMS | CENTRE_PROBLEMS | KEY_PROBLEMS).items()
 }
 
 _UNKNOWN = Words("Lỗi: {code}", "Error: {code}", "Báo cho người bảo trì.", "Tell the maintainer.")

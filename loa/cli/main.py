@@ -38,6 +38,7 @@ VERBS: dict[str, Verb] = {
     "say": Verb("loa.cli.say", "Broadcast a recording at once.", "controller"),
     "broadcast": Verb("loa.cli.broadcasts", "Broadcasts: list, show, stop, recall.", "controller"),
     "coverage": Verb("loa.cli.coverage", "Who heard a broadcast.", "controller"),
+    "cap": Verb("loa.cli.cap", "Judge alerts in CAP: files and feeds.", "controller"),
     "simulate": Verb("loa.cli.simulate", "A province in virtual time, under faults.", "simulate"),
     "demo": Verb("loa.cli.demo", "A small province on this machine, from recording to receipts.", "simulate"),
 }
