@@ -234,7 +234,8 @@ PROBLEMS: dict[str, Words] = {
 }
 """One row a code, sorted by where it arises. Every code raised anywhere has a row; a test checks it."""
 PROBLEMS |= {
-    code: Words(*row) for code, row in (AUDIO_PROBLEMS | API_PROBLEMS | CAP_PROBLEMS | CENTRE_PROBLEMS | KEY_PROBLEMS).items()
+    code: Words(*row)
+    for code, row in (AUDIO_PROBLEMS | API_PROBLEMS | CAP_PROBLEMS | CENTRE_PROBLEMS | KEY_PROBLEMS).items()
 }
 
 _UNKNOWN = Words("Lỗi: {code}", "Error: {code}", "Báo cho người bảo trì.", "Tell the maintainer.")

@@ -31,6 +31,11 @@ _TRANSFORMS: Final = frozenset({_ENVELOPED, *(one.value for one in Canonicalizat
 _METHODS: Final = frozenset(
     one for one in SignatureMethod if one.name.startswith(("RSA_", "ECDSA_")) or "RSA_MGF1" in one.name
 )
+_CURVES: Final[Mapping[str, ec.EllipticCurve]] = {
+    "urn:oid:1.2.840.10045.3.1.7": ec.SECP256R1(),
+    "urn:oid:1.3.132.0.34": ec.SECP384R1(),
+    "urn:oid:1.3.132.0.35": ec.SECP521R1(),
+}
 _CONFIGURATION: Final = SignatureConfiguration(
     require_x509=False,
     location="./",
@@ -242,7 +247,9 @@ def _keys_inside(signature: etree._Element) -> Iterator[bytes]:
     info = signature.find(f"{_DS}KeyInfo")
     if info is None:
         return
-    for element in info.iter(f"{_DS}X509Certificate", f"{_DS11}DEREncodedKeyValue", f"{_DS}RSAKeyValue"):
+    for element in info.iter(
+        f"{_DS}X509Certificate", f"{_DS11}DEREncodedKeyValue", f"{_DS}RSAKeyValue", f"{_DS11}ECKeyValue"
+    ):
         try:
             key = _key_in(element)
         except (ValueError, TypeError, binascii.Error):
@@ -257,8 +264,19 @@ def _key_in(element: etree._Element) -> bytes | None:
             int.from_bytes(_bytes_of(element.findtext(f"{_DS}{name}")), "big") for name in ("Modulus", "Exponent")
         )
         return _der(rsa.RSAPublicNumbers(exponent, modulus).public_key()) if modulus.bit_length() >= 1024 else None
+    if element.tag == f"{_DS11}ECKeyValue":
+        return _named_curve_key(element)
     data = _bytes_of(element.text)
     return _certificate_der(data) if element.tag == f"{_DS}X509Certificate" else _public_der(data)
+
+
+def _named_curve_key(element: etree._Element) -> bytes | None:
+    named = element.find(f"{_DS11}NamedCurve")
+    curve = _CURVES.get((named.get("URI") or "") if named is not None else "")
+    if curve is None:
+        return None
+    point = _bytes_of(element.findtext(f"{_DS11}PublicKey"))
+    return _der(ec.EllipticCurvePublicKey.from_encoded_point(curve, point))
 
 
 def _bytes_of(text: str | None) -> bytes:

@@ -440,16 +440,18 @@ def test_xml_without_an_alert(text: str) -> None:
     assert said(text.encode()) == ("no_alert", "file")
 
 
+def one_info_that_is_over(alert: etree._Element) -> None:
+    put("info.expires", "2020-01-01T00:00:00Z")(alert)
+    alert.remove(alert[-1])
+
+
 WRONGS: list[tuple[Change, tuple[str, str | None]]] = [
     (removed("info.area.areaDesc"), ("required_missing", "info.area.areaDesc")),
     (put("info.severity", "Bad"), ("bad_value", "info.severity")),
     (put("references", "nobody"), ("bad_references", "references")),
     (put("info.area.polygon", "1,1 2,2 1,1"), ("bad_polygon", "info.area.polygon")),
     (put("status", "Draft"), ("not_an_alert", "status")),
-    (
-        lambda alert: [put("info.expires", "2020-01-01T00:00:00Z")(alert), alert.remove(alert[-1])],
-        ("expired", "info.expires"),
-    ),
+    (one_info_that_is_over, ("expired", "info.expires")),
 ]
 
 
