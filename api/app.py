@@ -11,16 +11,20 @@ from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import problems
+from api.concern import Concerns
 from api.events import EventBoard
 from api.gate import ApiLimits, Gate, Throttle
 from api.idempotency import OneAtATime
 from api.imports import Imports
 from api.metrics import Gauges
 from api.needs import check_routes, permitted
+from api.routes import accounts as account_routes
 from api.routes import (
+    area_moves,
     areas,
     broadcasts,
     bulletins,
+    enrolments,
     events,
     health,
     keys,
@@ -28,10 +32,13 @@ from api.routes import (
     page,
     people_keys,
     programmes,
+    record,
     session,
+    tokens,
 )
 from controller import accounts
 from controller.accounts import Caller
+from loa.errors import LoaError
 
 if TYPE_CHECKING:
     from controller.centre import Centre
@@ -51,18 +58,21 @@ TAGS = [
     {"name": "accounts", "description": "Signing in, passwords, API tokens"},
     {"name": "areas", "description": "Province, communes, villages"},
     {"name": "nodes", "description": "Loudspeakers and stations"},
+    {"name": "enrolment", "description": "Labels, boxes that show one, their confirmation; passwords at the broker"},
     {"name": "bulletins", "description": "Content: recordings, their import, approval, sound"},
     {"name": "programmes", "description": "Recurring slots and the timetable they make"},
     {"name": "broadcasts", "description": "Airings, recall, coverage, receipts"},
     {"name": "keys", "description": "Who may release what: roots, appointments, people's keys"},
+    {"name": "record", "description": "Who did what, and where it was heard"},
     {"name": "live", "description": "Events as they happen"},
     {"name": "running", "description": "For those who run the server"},
 ]
 
 
-def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
+def create_app(centre: "Centre", *, limits: ApiLimits | None = None, tls_pin: bytes | None = None) -> FastAPI:
     """The app of a centre that has been started. Events flow while the app's lifespan runs.
 
+    tls_pin: of the key in the certificate that it is served with; labels carry it.
     Raises Fault(route_without_permission).
     """
     limits = limits or ApiLimits()
@@ -93,9 +103,13 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None) -> FastAPI:
     imports = Imports(centre, limits.imports_at_once)
     app.state.centre, app.state.limits, app.state.throttle = centre, limits, throttle
     app.state.board, app.state.pending, app.state.imports = board, OneAtATime(), imports
+    app.state.tls_pin = tls_pin
     app.state.gauges = Gauges(centre, board)
     problems.install(app)
-    parts = (session, areas, nodes, bulletins, programmes, broadcasts, people_keys, keys, events, health, page)
+    parts = (
+        session, account_routes, tokens, areas, area_moves, nodes, enrolments, bulletins, programmes, broadcasts,
+        people_keys, keys, record, events, health, page,
+    )  # fmt: skip
     app.state.ways = [route for part in parts for route in part.router.routes]
     check_routes(app.state.ways)
     for part in parts:
@@ -117,9 +131,16 @@ def _lookup_in(centre: "Centre") -> Any:
 
 async def _feed(centre: "Centre", board: EventBoard) -> None:
     """Carry the centre's events to the board for as long as the app runs."""
+    concerns = Concerns(centre)
     with centre.events.subscribed() as subscription:
         async for change in subscription:
-            board.tell(change.kind, {"id": change.id, **change.data})
+            try:
+                concern = await concerns.of(change.kind, change.id, change.data)
+            except LoaError as error:
+                _log.error("whom %s %s concerns is not known: %s", change.kind, change.id, error)
+                board.tell("resync", {})
+                continue
+            board.tell(change.kind, {"id": change.id, **change.data}, concern)
 
 
 def _describe(app: FastAPI) -> None:

@@ -10,6 +10,7 @@ from sqlmodel import Session
 from api.gate import COOKIE
 from controller.accounts import Caller
 from controller.centre import Centre
+from controller.permissions import Actor, Permission
 from controller.services.context import Changed, Context, Outgoing
 from loa.errors import Refused
 
@@ -47,12 +48,22 @@ class Desk:
         self.caller = caller
 
     @property
-    def account(self) -> str:
-        return self.caller.account
+    def account(self) -> Actor:
+        """Whose name it is done in, with what they may do."""
+        return self.caller.actor
+
+    def everywhere(self, permission: Permission) -> None:
+        """What is of the province as a whole wants the permission there. Raises Refused(not_permitted)."""
+        self.centre.context(self.account).demand(permission, self.centre.province)
 
     async def read(self, look: Callable[[Session, Context], T]) -> T:
         """Look at the tables."""
         context = self.centre.context(self.account)
+        return await self.centre.reading(lambda session: look(session, context))
+
+    async def read_done(self, look: Callable[[Session, Context], T]) -> T:
+        """Look at what was done just now: who may do it is shown it, even where they may read nothing else."""
+        context = self.centre.context(self.caller.account)
         return await self.centre.reading(lambda session: look(session, context))
 
     async def do(self, change: Callable[[Session, Context], Changed[T]]) -> T:

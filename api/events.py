@@ -4,10 +4,11 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from api.concern import EVERYBODY, Concern
 from loa.clock import Clock, rung
 
 _log = logging.getLogger("loa.api")
@@ -22,6 +23,18 @@ class Told:
     number: int
     kind: str
     data: str
+    concern: Concern = EVERYBODY
+
+
+Still = Callable[[], Awaitable[bool]]
+
+
+def _all(_concern: Concern) -> bool:
+    return True
+
+
+async def _always() -> bool:
+    return True
 
 
 class EventBoard:
@@ -40,10 +53,11 @@ class EventBoard:
         self.listeners = 0
         self.closed = False
 
-    def tell(self, kind: str, data: Mapping[str, Any]) -> None:
-        """A new event for everyone who listens."""
+    def tell(self, kind: str, data: Mapping[str, Any], concern: Concern = EVERYBODY) -> None:
+        """A new event for everyone who listens and whom it concerns."""
         self._number += 1
-        self._told.append(Told(self._number, kind, json.dumps(data, ensure_ascii=False, separators=(",", ":"))))
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        self._told.append(Told(self._number, kind, text, concern))
         self._ring()
 
     def close(self) -> None:
@@ -63,9 +77,15 @@ class EventBoard:
         oldest = self._told[0].number if self._told else self._number + 1
         return int(number) if oldest - 1 <= int(number) <= self._number else None
 
-    async def stream(self, last_event_id: str | None) -> AsyncIterator[bytes]:
-        """The event stream of one listener, until it goes away or the board is closed."""
+    async def stream(
+        self, last_event_id: str | None, concerns: Callable[[Concern], bool] = _all, still: Still = _always
+    ) -> AsyncIterator[bytes]:
+        """The event stream of one listener, until it goes away or the board is closed.
+
+        concerns: which events this listener hears of. still: whether they are signed in yet, asked every 15 s.
+        """
         self.listeners += 1
+        asked_s = self._clock.monotonic_s()
         try:
             yield b"retry: 2000\n\n"
             position = self._position(last_event_id)
@@ -79,7 +99,12 @@ class EventBoard:
                     yield self._frame(Told(position, "resync", "{}"))
                 for told in [t for t in self._told if t.number > position]:
                     position = told.number
-                    yield self._frame(told)
+                    if concerns(told.concern):
+                        yield self._frame(told)
+                if self._clock.monotonic_s() - asked_s >= KEEPALIVE_S:
+                    asked_s = self._clock.monotonic_s()
+                    if not await still():
+                        return
                 if bell is self._bell and not await rung(bell, self._clock, KEEPALIVE_S):
                     yield b": still here\n\n"
         finally:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import internal_problem, problem_response
 from controller.accounts import Caller, csrf_token
+from controller.services.context import ORIGIN
 from loa.errors import LoaError, Refused
 
 COOKIE = "loa_session"
@@ -30,6 +31,8 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
     }
 )
 PUBLIC_FOLDER = "/page/"
+_ENROLLING = re.compile(r"/api/v1/enrolments(?:/[0-9a-f]{32}/state)?\Z")
+"""What a box asks for that has a label and no account yet: believed by its MAC alone."""
 _SECRET = re.compile(r"loas?_[A-Za-z0-9_-]{43}\Z")
 
 CONTENT_SECURITY_POLICY = (
@@ -54,7 +57,13 @@ class ApiLimits:
     """Of one address without credentials."""
     sign_in_rate: str = "10/5 minutes"
     """Attempts for one account from one address; five times that from all addresses."""
+    code_rate: str = "6/5 minutes"
+    """Wrong codes for one account: a guess is right three times in a million, and they have the password already."""
+    enrol_rate: str = "30/minute"
+    """Boxes that begin an enrolment at one address; ten times that for asking how it stands."""
     body_bytes: int = 1 << 20
+    map_bytes: int = 32 << 20
+    """Of a GeoJSON file."""
     upload_bytes: int = 512 << 20
     imports_at_once: int = 4
 
@@ -109,6 +118,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        ORIGIN.set(str((scope.get("client") or ("?", 0))[0]))
         headers = Headers(scope=scope)
         answer = _Answer(send)
         try:
@@ -155,8 +165,10 @@ class Gate:
         state["csrf"] = csrf_token(secret) if by_cookie else None
 
     def _body_limit(self, scope: Scope, headers: Headers) -> int:
-        upload = scope["path"] == "/api/v1/bulletins" and scope["method"] == "POST"
-        limit = self._limits.upload_bytes if upload else self._limits.body_bytes
+        wide = {"/api/v1/bulletins": self._limits.upload_bytes, "/api/v1/areas/import": self._limits.map_bytes}
+        limit = self._limits.body_bytes
+        if scope["method"] == "POST":
+            limit = wide.get(scope["path"], limit)
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length[:18]) > limit:
             raise _too_large(limit)
@@ -166,6 +178,8 @@ class Gate:
 def is_public(method: str, path: str) -> bool:
     """Whether this may be asked for without credentials."""
     method = "GET" if method == "HEAD" else method
+    if method == "POST" and _ENROLLING.match(path) is not None:
+        return True
     return (method, path) in PUBLIC or (method == "GET" and path.startswith(PUBLIC_FOLDER))
 
 

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete
 
+from api.needs import permitted
 from controller.accounts import Caller
 from controller.tables import IdempotentReply
 from loa.errors import LoaError, Refused
@@ -59,6 +60,7 @@ class IdempotentRoute(APIRoute):
             if _KEY.match(key) is None:
                 raise Refused("bad_idempotency_key", field=HEADER, limit="1 to 128 printable ASCII characters")
             caller: Caller = request.state.caller
+            permitted(request)  # a reply that is kept is for those who still may
             pending: OneAtATime = request.app.state.pending
             async with pending.of((caller.account, key)):
                 return await _once(request, handle, caller.account, key)

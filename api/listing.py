@@ -1,4 +1,7 @@
-"""Pages of ids, newest first: which rows a page shows. What they look like is the services' business."""
+"""Pages of ids, newest first: which rows a page shows, of those that are there for whoever asks.
+
+What they look like is the services' business.
+"""
 
 from typing import Any
 
@@ -6,23 +9,27 @@ from sqlalchemy import tuple_
 from sqlmodel import Session, col, select
 
 from api.shapes import to_cursor
+from controller.services import sight
 from controller.services.areas import lies_in
+from controller.services.context import Context
 from controller.tables import Broadcast, Bulletin, Programme, ReceiptRow
 
 Ids = tuple[list[str], str | None]
 
 
-def bulletin_ids(session: Session, area: str | None, after: tuple[int, str] | None, limit: int) -> Ids:
+def bulletin_ids(session: Session, ctx: Context, area: str | None, after: tuple[int, str] | None, limit: int) -> Ids:
     """Bulletins by when they were made."""
-    query: Any = select(Bulletin.created_at, Bulletin.id)
+    query: Any = select(Bulletin.created_at, Bulletin.id).where(sight.bulletins_seen(ctx))
     if area is not None:
         query = query.where(lies_in(Bulletin.area, [area]))
     return _page(session, query, (col(Bulletin.created_at), col(Bulletin.id)), after, limit)
 
 
-def programme_ids(session: Session, area: str | None, stopped: bool, after: tuple[int, str] | None, limit: int) -> Ids:
+def programme_ids(
+    session: Session, ctx: Context, area: str | None, *, stopped: bool, after: tuple[int, str] | None, limit: int
+) -> Ids:
     """Programmes by when they were made."""
-    query: Any = select(Programme.created_at, Programme.id)
+    query: Any = select(Programme.created_at, Programme.id).where(sight.programmes_seen(ctx))
     if area is not None:
         query = query.where(lies_in(Programme.area, [area]))
     if not stopped:
@@ -32,6 +39,7 @@ def programme_ids(session: Session, area: str | None, stopped: bool, after: tupl
 
 def broadcast_ids(
     session: Session,
+    ctx: Context,
     *,
     area: str | None,
     status: str | None,
@@ -40,7 +48,7 @@ def broadcast_ids(
     limit: int,
 ) -> Ids:
     """Broadcasts by their start, those that were withdrawn left out unless asked for."""
-    query: Any = select(Broadcast.start_at, Broadcast.id)
+    query: Any = select(Broadcast.start_at, Broadcast.id).where(sight.broadcasts_seen(ctx))
     if area is not None:
         query = query.where(lies_in(Broadcast.area, [area]))
     query = query.where(Broadcast.status == status) if status else query.where(Broadcast.status != "withdrawn")
@@ -51,6 +59,8 @@ def broadcast_ids(
 
 def receipt_rows(
     session: Session,
+    ctx: Context,
+    *,
     node: str | None,
     broadcast: str | None,
     after: tuple[int, str, str, int] | None,
@@ -58,7 +68,7 @@ def receipt_rows(
 ) -> tuple[list[ReceiptRow], str | None]:
     """Receipts by when they came in."""
     key = (col(ReceiptRow.received_at), col(ReceiptRow.node), col(ReceiptRow.epoch), col(ReceiptRow.number))
-    query: Any = select(ReceiptRow)
+    query: Any = select(ReceiptRow).where(sight.receipts_seen(ctx))
     if node is not None:
         query = query.where(ReceiptRow.node == node)
     if broadcast is not None:

@@ -80,6 +80,12 @@ class _Wire(Collector):
             ("loa_documents_sent", "Publishes of state documents", counted.documents_sent),
             ("loa_acknowledgements", "Statements of receipts held", counted.acknowledged),
             ("loa_reports_dropped", "Reports not looked at because too many waited", counted.dropped),
+            (
+                "loa_record_lost_heads",
+                "Heads that nodes were told and the record does not hold",
+                self._centre.transmitter.record.lost,
+            ),
+            ("loa_contested", "Nodes found with a connection that is fought over", counted.contested),
             ("loa_streamed_bytes", "Audio on shared streams", sum(outflow.streamed_bytes.values())),
             ("loa_repair_bytes", "Audio that single nodes asked for", sum(outflow.repair_bytes.values())),
         ):

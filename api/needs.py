@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.routing import BaseRoute
 
-from controller.accounts import Caller
-from controller.permissions import Open, Permission
+from controller.accounts import CODE_FRESH_MS, Caller, code_is_fresh, sign_in_is_fresh
+from controller.permissions import FRESH_CODE, FRESH_SIGN_IN, Open, Permission
 from loa.errors import Fault, Refused
+from loa.units import InstantMs
 
 Route = TypeVar("Route", bound=Callable[..., Any])
 _NAMED = "needs_permission"
@@ -53,11 +54,31 @@ def permitted(request: Request) -> None:
     caller = getattr(request.state, "caller", None)
     if not isinstance(caller, Caller):
         raise Refused("auth_required", field="authorization")
-    if isinstance(need, Permission):
-        check_need(caller, need)
+    check_need(caller, need, request.app.state.centre.clock.now_ms())
 
 
-def check_need(caller: Caller, need: Permission) -> None:
-    """Raises Refused(not_permitted)."""
+def check_need(caller: Caller, need: Permission | Open, now: InstantMs) -> None:
+    """Whether this caller may go on to a route with this need, wherever it is about.
+
+    A session shows a fresh code before it makes sound; an API token cannot, and what it makes sound must have been
+    approved by a second person, which the services see to. Raises Refused(person_required, code_enrolment_required,
+    not_permitted, fresh_code_required, fresh_sign_in_required).
+    """
+    if isinstance(need, Open):
+        if need is Open.PERSON and not caller.session:
+            raise Refused("person_required", field="authorization")
+        return
+    if caller.must_enrol:
+        raise Refused("code_enrolment_required", field="code")
     if not caller.authority.may(need):
         raise Refused("not_permitted", field="permission", value=str(need))
+    if need in FRESH_SIGN_IN and not sign_in_is_fresh(caller, now):
+        raise Refused("fresh_sign_in_required", field="password", limit=CODE_FRESH_MS // 1000)
+    if need in FRESH_CODE and caller.session:
+        require_fresh_code(caller, now)
+
+
+def require_fresh_code(caller: Caller, now: InstantMs) -> None:
+    """Raises Refused(fresh_code_required)."""
+    if not code_is_fresh(caller, now):
+        raise Refused("fresh_code_required", field="code", limit=CODE_FRESH_MS // 1000)

@@ -10,16 +10,17 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import insert
 from sqlmodel import Session
 
-from controller.accounts import ensure_first_account
+from controller.accounts import FIRST_ACCOUNT, TOKEN_MS, ensure_first_account, issue_token
 from controller.centre import Centre
 from controller.config import CentreConfig
+from controller.permissions import TOKEN_MAY, Scope
 from controller.services.areas import add_area
 from controller.services.bulletins import NewRendition, approve_bulletin, draft_bulletin
 from controller.services.context import Context
@@ -59,7 +60,8 @@ class Made:
     """What was put into the folder."""
 
     data: Path
-    password: str
+    token: str
+    """Of a machine that may say what it says."""
     bulletin: str
     digest: Digest
     file: bytes
@@ -82,7 +84,13 @@ def make_province(
 async def _make(data: Path, nodes: int, audio_bytes: int, keys: bool, health: bool) -> Made:
     centre = await Centre.start(CentreConfig(data=data, province=PROVINCE), link=LoopbackLink(LoopbackBroker()))
     try:
-        password = await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
+        await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
+        token = await centre.unit_of_work(
+            lambda session: issue_token(
+                session, centre, account=FIRST_ACCOUNT, name="bench", page_session=False, lasts_ms=TOKEN_MS,
+                scope=Scope(TOKEN_MAY, AreaPath(PROVINCE)),
+            )
+        )  # fmt: skip
         ctx = centre.context(_ACCOUNT)
 
         def fill(session: Session) -> tuple[str, Digest, bytes, bytes]:
@@ -93,7 +101,7 @@ async def _make(data: Path, nodes: int, audio_bytes: int, keys: bool, health: bo
 
         bulletin, digest, file, manifest = await centre.unit_of_work(fill)
         return Made(
-            data, password or "", bulletin, digest, file, manifest, centre.keys.controller, centre.keys.appointments
+            data, token.secret, bulletin, digest, file, manifest, centre.keys.controller, centre.keys.appointments
         )
     finally:
         await centre.stop()
@@ -149,7 +157,13 @@ def new_bulletin(session: Session, ctx: Context, audio_bytes: int) -> tuple[str,
     """An approved one, unlike all before: its id, and the rendition's name, file and encoded manifest."""
     file = os.urandom(audio_bytes)
     manifest = manifest_for(file, duration_ms=DurationMs(10_000))
-    view = draft_bulletin(session, ctx, title="Thông báo", area=PROVINCE, renditions=[NewRendition(file, manifest)])
+    view = draft_bulletin(
+        session,
+        replace(ctx, account="studio"),
+        title="Thông báo",
+        area=PROVINCE,
+        renditions=[NewRendition(file, manifest)],
+    )
     approve_bulletin(session, ctx, id=view.id, content_hash=view.content_hash)
     encoded = encode(manifest)
     return view.id, Digest(hashlib.sha256(encoded).digest()), file, encoded
@@ -189,8 +203,7 @@ class Served:
                 if "in use" not in str(error) or not tries_left:
                     raise
                 self.broker_port = free_port()
-        body = {"account": "admin", "password": self._made.password, "token_name": "bench"}
-        self._token = self.ask("POST", "/api/v1/session", body)["token"]
+        self._token = self._made.token
         while not self.is_well():
             time.sleep(0.02)
 

@@ -10,6 +10,7 @@ import ipaddress
 import os
 import shutil
 import socket
+import ssl
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -74,15 +75,22 @@ def mosquitto_program() -> str | None:
 
 
 def choose_broker(
-    wanted: str, folder: Path, clock: Clock, *, bind: str = "127.0.0.1", port: int = 0, insecure: bool = False
+    wanted: str,
+    folder: Path,
+    clock: Clock,
+    *,
+    bind: str = "127.0.0.1",
+    port: int = 0,
+    insecure: bool = False,
+    tls: ssl.SSLContext | None = None,
 ) -> Broker:
     """The broker that `wanted` names: ``auto``, ``mosquitto``, ``amqtt`` or a URL.
 
     folder: for configuration and log. port 0: any free one. insecure: let a broker be reached from elsewhere without
-    a password. Raises Refused(bad_broker, broker_missing, insecure_broker).
+    a password. tls: by which an external one is known. Raises Refused(bad_broker, broker_missing, insecure_broker).
     """
     if "://" in wanted:
-        return ExternalBroker(wanted, insecure=insecure)
+        return ExternalBroker(wanted, insecure=insecure, tls=tls)
     if wanted not in ("auto", "mosquitto", "amqtt"):
         raise Refused("bad_broker", field="broker", limit="auto, mosquitto, amqtt, mqtt://host:port", value=wanted[:80])
     if not is_loopback(bind) and not insecure:
@@ -247,7 +255,7 @@ class ExternalBroker:
 
     name = "external"
 
-    def __init__(self, url: str, *, insecure: bool = False) -> None:
+    def __init__(self, url: str, *, insecure: bool = False, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             raise Refused("bad_broker", field="broker", limit="mqtt:// or mqtts://", value=_without_password(url))
@@ -255,7 +263,7 @@ class ExternalBroker:
         self.host = parts.hostname
         self.port = parts.port or (8883 if parts.scheme == "mqtts" else 1883)
         self.username = unquote(parts.username) if parts.username else None
-        self._tls = parts.scheme == "mqtts"
+        self._tls = tls if tls is not None else parts.scheme == "mqtts"
         if self.username is None and not is_loopback(self.host) and not insecure:
             raise Refused("insecure_broker", field="broker", value=_without_password(url))
 

@@ -11,27 +11,32 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TypeVar
 
 from sqlmodel import Session
 
-from controller import keyfiles
+from controller import codes, keyfiles, restored
 from controller.broker import Broker, choose_broker
+from controller.broker_files import broker_tls
 from controller.config import CentreConfig
 from controller.desk import CentreDesk
+from controller.enrolment_desk import EnrolmentDesk
 from controller.events import Events
 from controller.keyfiles import CentreKeys
 from controller.keywatch import KeyWarning, key_warnings
 from controller.media import MediaStore
-from controller.services import areas, due, settings, trust
-from controller.services.context import Changed, Context, Outgoing
+from controller.permissions import Actor
+from controller.services import areas, due, record, settings, trust
+from controller.services.context import ORIGIN, Changed, Context, Outgoing
 from controller.store import Database
 from controller.wire.common import Waker, WireContext, keep_going
 from controller.wire.transmitter import Transmitter
 from devices.links.mqtt import MqttLink
 from devices.links.port import Link
+from devices.protocol.topics import AreaChannel
 from loa.clock import Clock, SystemClock
 from loa.entropy import Entropy, system_entropy
 from loa.errors import Refused
@@ -63,6 +68,8 @@ class Centre(CentreDesk):
         self._due_waker = Waker()
         self._due_clock: DueClock | None = None
         self._done_at = clock.now_ms()
+        self._looked_at = InstantMs(clock.now_ms() - 2 * record.DAY_MS)
+        """Receipts that came in by then were compared with the record."""
 
     db: Database
     media: MediaStore
@@ -71,6 +78,7 @@ class Centre(CentreDesk):
     broker: Broker | None
     link: Link
     transmitter: Transmitter
+    enrolment: EnrolmentDesk
     threads: bool
 
     @classmethod
@@ -116,6 +124,7 @@ class Centre(CentreDesk):
         self.media = MediaStore(config.media_folder)
         self.incoming_folder.mkdir(parents=True, exist_ok=True)
         self._open_keys()
+        self.enrolment = EnrolmentDesk(self)
         await self._first_documents()
         self.broker = None
         if link is None:
@@ -153,6 +162,7 @@ class Centre(CentreDesk):
 
     async def _open_broker(self) -> Link:
         config = self.config
+        tls = broker_tls(config)
         self.broker = choose_broker(
             config.broker,
             config.broker_folder,
@@ -160,13 +170,14 @@ class Centre(CentreDesk):
             bind=config.broker_bind,
             port=config.broker_port,
             insecure=config.insecure_broker,
+            tls=tls,
         )
         await self.broker.start()
         self._closing.push_async_callback(self.broker.stop)
         name = f"loa-{self.keys.controller.key_id.hex()}"
         return MqttLink(
             self.broker.url, name, self.clock, self.entropy, keepalive_s=20.0, backoff_s=(0.2, 5.0),
-            max_queued_bytes=8 * 1024 * 1024,
+            max_queued_bytes=8 * 1024 * 1024, tls=tls,
         )  # fmt: skip
 
     async def _first_documents(self) -> None:
@@ -175,22 +186,21 @@ class Centre(CentreDesk):
 
         def work(session: Session) -> None:
             areas.ensure_province(session, ctx, self.config.province_name)
+            restored.tell(session, ctx, self.config.data)
             self._renew_trust(session, ctx)
             settings.ensure_settings(session, ctx, health_interval_s=self.config.health_interval_s)
 
         await self.db.unit_of_work(work)
+        restored.told(self.config.data)
 
     def _renew_trust(self, session: Session, ctx: Context) -> Outgoing:
-        renewed = trust.renew_trust(
+        return trust.renew_trust(
             session,
             ctx,
             appointments=self.keys.appointments,
             revocations=self.keys.revocations,
             root_sets=self.keys.root_sets,
         )
-        if renewed:
-            self._warn_of_keys()
-        return renewed
 
     def _warn_of_keys(self) -> None:
         """At each start, and daily with the mandates, until somebody acts. A simulated world warns nobody."""
@@ -200,15 +210,22 @@ class Centre(CentreDesk):
 
     # What others build on.
 
+    @cached_property
+    def accounts_key(self) -> bytes:
+        """What seals people's secrets in the tables. Raises Refused(bad_accounts_key)."""
+        return codes.accounts_key(self.keys_folder, self.config.accounts_key.get_secret_value(), self.entropy)
+
     def context(self, account: str) -> Context:
-        """For a service that acts in the name of `account`."""
+        """For a service that acts in the name of `account`: within what it may do, where it says what that is."""
         return Context(
             clock=self.clock,
             entropy=self.entropy,
             keys=self.keys.controller,
             province=self.province,
-            account=account,
+            account=str(account),
             media=self.media,
+            authority=account.authority if isinstance(account, Actor) else None,
+            origin=ORIGIN.get(),
         )
 
     async def reading(self, work: Callable[[Session], T]) -> T:
@@ -276,11 +293,35 @@ class Centre(CentreDesk):
         done = await self.db.unit_of_work(work)
         self._done_at = now
         await self.transmitter.send(done.outgoing)
+        if any(one.channel is AreaChannel.TRUST for one in done.outgoing.documents):
+            self._warn_of_keys()
         for broadcast in done.value.started:
             self.events.publish("air", broadcast, on=True)
         for broadcast in done.value.ended:
             self.events.publish("broadcast", broadcast, status="ended")
-        await self._until_due(done.value.next_at)
+        head_at = await self._keep_record(ctx)
+        await self._until_due(min((one for one in (done.value.next_at, head_at) if one is not None), default=None))
+
+    async def _keep_record(self, ctx: Context) -> InstantMs | None:
+        """Where broadcasts were heard, and the head for the nodes; when it is due again. Apart from what is urgent."""
+        since, now = self._looked_at, ctx.now
+
+        def look(session: Session) -> tuple[tuple[record.Told, ...], InstantMs | None]:
+            due_at = record.head_due(session, ctx)
+            daily = due_at is not None and due_at <= now
+            return record.untold(session, now, since, daily=daily), due_at
+
+        told, due_at = await self.db.reading(look)
+        if told or (due_at is not None and due_at <= now):
+
+            def write(session: Session) -> tuple[Outgoing, InstantMs | None]:
+                record.write_told(session, ctx, told)
+                return record.issue_head(session, ctx), record.head_due(session, ctx)
+
+            outgoing, due_at = await self.db.unit_of_work(write)
+            await self.transmitter.send(outgoing)
+        self._looked_at = now
+        return due_at
 
     async def _until_due(self, next_at: InstantMs | None) -> None:
         """Until then; earlier where plans changed, the roots signed something, or the wall clock jumped."""

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from loa.errors import Refused
@@ -34,12 +34,26 @@ class CentreConfig(BaseSettings):
     """Of an embedded broker; 0 takes any free one."""
     insecure_broker: bool = False
     """Let a broker be reached from other machines without a password."""
+    broker_files: Path | None = None
+    """Folder that `loa broker-config` wrote: passwords and rules there follow who is enrolled."""
+    boxes_broker: str = ""
+    """The broker as boxes reach it, told at enrolment: mqtts://host:8883, without a password."""
+    boxes_authority: Path | None = None
+    """PEM of the authority that signed its certificate; ca.pem in `broker_files` where there is one."""
+    address: str = ""
+    """The API as boxes reach it, for labels: https://host:port; where this process listens, if it is empty."""
+    tls: bool = False
+    """HTTPS with a certificate of our own making, in the folder tls."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     bind: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     province: str = DEFAULT_PROVINCE
     """Code of the widest area; counts at the first start."""
     province_name: str = ""
     """As people write it; the code where empty."""
+    accounts_key: SecretStr = SecretStr("")
+    """Seals people's secrets in the database: 32 bytes in hex; in keys/accounts.key where empty."""
     health_interval_s: int = Field(default=60, ge=1, le=3600)
 
     @field_validator("province")
@@ -65,6 +79,10 @@ class CentreConfig(BaseSettings):
     @property
     def broker_folder(self) -> Path:
         return self.data / "broker"
+
+    @property
+    def tls_folder(self) -> Path:
+        return self.data / "tls"
 
     @classmethod
     def settings_customise_sources(

@@ -10,13 +10,13 @@ from sqlmodel import Session
 
 from audio.importing import ImportedAudio, ImportOptions, import_recording
 from controller.events import Events
-from controller.peoplekeys import approve, seal_seed, unseal_seed
+from controller.peoplekeys import alert_in, approve, seal_seed, unseal_seed
 from controller.rootwork import new_appointment
 from controller.services import areas, broadcasts, bulletins, coverage, nodes, people_keys, programmes, timetables
 from controller.services.areas import AreaView
 from controller.services.broadcasts import BroadcastView, Issued, IssueForm
 from controller.services.bulletins import BulletinView, NewRendition
-from controller.services.context import Changed, Context
+from controller.services.context import Changed, Context, note_deed
 from controller.services.coverage import Coverage
 from controller.services.nodes import Enrolled, NodeView
 from controller.services.people_keys import PersonKeyView
@@ -25,6 +25,7 @@ from devices.protocol.documents import Timetable
 from devices.protocol.keys import SigningKey
 from devices.protocol.media import manifest_for
 from devices.protocol.trust import Power
+from loa.errors import Refused
 from loa.names import AreaPath
 from loa.precedence import Kind, Precedence
 
@@ -163,7 +164,8 @@ class CentreDesk:
         """Raises Refused: wrong_passphrase, weak_passphrase, too_large, and as `people_keys.seal_anew` does."""
         ctx = self.context(account)
         before = await self.reading(lambda session: people_keys.sealed_seed_of(session, ctx, key))
-        after = await self.aside(lambda: seal_seed(unseal_seed(before, old), new, ctx.entropy))
+        seed = await _opened(self, key, before, old, account)
+        after = await self.aside(lambda: seal_seed(seed, new, ctx.entropy))
         return await self.do(
             account,
             lambda session, ctx: Changed(people_keys.seal_anew(session, ctx, key, before=before, after=after)),
@@ -171,11 +173,12 @@ class CentreDesk:
 
     async def approve_body(self: CentreWork, key: str, *, passphrase: str, body: bytes, account: str) -> bytes:
         """The account's approval of an alert body, with a key of its own that is kept here. Whoever calls this counts
-        the tries. Raises Refused: wrong_passphrase, not_an_alert_body, key_retired, not_found.
+        the tries. Raises Refused: wrong_passphrase, not_an_alert_body, drill_mismatch, key_retired, not_found.
         """
         ctx = self.context(account)
-        sealed = await self.reading(lambda session: people_keys.sealed_seed_of(session, ctx, key))
-        return await self.aside(lambda: approve(body, SigningKey(unseal_seed(sealed, passphrase))))
+        kind = alert_in(body).kind
+        sealed = await self.reading(lambda session: people_keys.sealed_seed_of(session, ctx, key, kind=kind))
+        return approve(body, SigningKey(await _opened(self, key, sealed, passphrase, account)))
 
     async def retire_person_key(self: CentreWork, key: str, *, account: str) -> PersonKeyView:
         """As `people_keys.retire_person_key`."""
@@ -275,6 +278,21 @@ def _rendition(imported: ImportedAudio, language: str) -> NewRendition:
         peak_centi_db=round(made.peak_dbtp * 100),
     )
     return NewRendition(made.data, manifest, language=language, levelled_by=made.levelled_by)
+
+
+async def _opened(centre: CentreWork, key: str, sealed: bytes, passphrase: str, account: str) -> bytes:
+    """The seed; a wrong passphrase is on the record. Raises Refused(wrong_passphrase, bad_key_file)."""
+
+    def note(session: Session, ctx: Context) -> Changed[None]:
+        note_deed(session, ctx, "wrong_passphrase", "person_key", key)
+        return Changed(None)
+
+    try:
+        return await centre.aside(lambda: unseal_seed(sealed, passphrase))
+    except Refused as error:
+        if error.code == "wrong_passphrase":
+            await centre.do(account, note)
+        raise
 
 
 def _note(imported: ImportedAudio) -> str:

@@ -31,7 +31,7 @@ from controller.keydisk import (
     write_roots,
     write_whole,
 )
-from controller.rootwork import CONTROLLER_POWERS, DAY_MS, MOST_ROOTS, appoint, install, new_root_set, revoke
+from controller.rootwork import CONTROLLER_POWERS, DAY_MS, MOST_ROOTS, appoint, counts, install, new_root_set, revoke
 from devices.protocol.envelope import open_sealed
 from devices.protocol.identity import NodeIdentity
 from devices.protocol.keys import SigningKey
@@ -61,6 +61,8 @@ class CentreKeys:
     appointments: tuple[bytes, ...]
     revocations: tuple[bytes, ...]
     root_sets: tuple[bytes, ...]
+    left_out: tuple[str, ...] = ()
+    """Files that too few of these roots signed: in the trust document they would have nodes refuse all of it."""
     roots_here: tuple[KeyFile, ...] = ()
     """Private keys of roots that lie in the folder, which they should not."""
 
@@ -168,13 +170,16 @@ def create_roots(
 
 def load_centre(directory: Path) -> CentreKeys:
     """Load a centre's keys. Raises Refused(key_missing), Refused(bad_key_file)."""
+    roots = read_roots(directory / "roots.json")
+    appointments, revocations = _all_of(directory / "appointments"), _all_of(directory / "revocations")
     return CentreKeys(
         directory=directory,
-        roots=read_roots(directory / "roots.json"),
+        roots=roots,
         controller=read_key(directory / "controller.json"),
-        appointments=_all_of(directory / "appointments"),
-        revocations=_all_of(directory / "revocations"),
-        root_sets=_all_of(directory / "root-sets"),
+        appointments=tuple(data for data in appointments.values() if counts(data, roots)),
+        revocations=tuple(data for data in revocations.values() if counts(data, roots)),
+        root_sets=tuple(_all_of(directory / "root-sets").values()),
+        left_out=tuple(path.stem for path, data in (appointments | revocations).items() if not counts(data, roots)),
         roots_here=tuple(look_at_key(path) for path in sorted((directory / "roots").glob("*.json"))),
     )
 
@@ -207,8 +212,8 @@ def read_revocations(sealed_ones: Iterable[bytes]) -> tuple[Revocation, ...]:
     return tuple(message for message in messages if isinstance(message, Revocation))
 
 
-def _all_of(folder: Path) -> tuple[bytes, ...]:
-    return tuple(path.read_bytes() for path in sorted(folder.glob("*.cose")))
+def _all_of(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.glob("*.cose"))}
 
 
 def _named(directory: Path, passphrases: Mapping[str, str] | None) -> dict[Path, str]:

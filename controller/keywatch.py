@@ -20,7 +20,7 @@ TOLD_AFTER_MS = 30 * DAY_MS
 _VIETNAM = timezone(timedelta(hours=7))
 
 
-WARNING_CODES = ("roots_plain", "roots_here", "appointment_ends", "appointment_ended")
+WARNING_CODES = ("left_out", "roots_plain", "roots_here", "appointment_ends", "appointment_ended")
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,8 @@ def key_warnings(keys: CentreKeys, now_ms: InstantMs) -> tuple[KeyWarning, ...]:
     """The worst first."""
     plain = [one.name for one in keys.roots_here if not one.locked]
     locked = [one.name for one in keys.roots_here if one.locked]
-    found = [
-        KeyWarning(code, ", ".join(names)) for code, names in (("roots_plain", plain), ("roots_here", locked)) if names
-    ]
+    told = (("left_out", keys.left_out), ("roots_plain", plain), ("roots_here", locked))
+    found = [KeyWarning(code, ", ".join(names)) for code, names in told if names]
     return (*found, *_endings(keys, now_ms))
 
 

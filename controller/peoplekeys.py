@@ -12,17 +12,15 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from controller.passphrases import check_passphrase, written
-from devices.protocol import cbor, cose
-from devices.protocol.fields import KEY_TYPE
+from devices.protocol import approval, cbor
+from devices.protocol.alerts import AlertBody
 from devices.protocol.keys import SigningKey
-from devices.protocol.refusal import Malformed
+from devices.protocol.refusal import Malformed, WireRefusal
 from loa.entropy import Entropy
 from loa.errors import Fault, Refused
 
 FORM = 1
 MAX_BLOB_BYTES = 512
-ALERT_BODY, MAX_BODY_BYTES = 20, 65536
-"""The message type of an alert body, as its map's key 0 has it."""
 
 
 @dataclass(frozen=True)
@@ -67,23 +65,30 @@ def unseal_seed(blob: bytes, passphrase: str) -> bytes:
         raise Refused("wrong_passphrase", field="passphrase") from error
 
 
+def opens(blob: bytes, passphrase: str) -> bool:
+    """Whether this would be the passphrase of the key in the blob."""
+    try:
+        unseal_seed(blob, passphrase)
+    except Refused:
+        return False
+    return True
+
+
 def approve(body: bytes, key: SigningKey) -> bytes:
     """A person's approval of an alert body: a COSE_Sign1 that leaves out its payload, the exact bytes of `body`.
 
     Raises Refused(not_an_alert_body): with its payload put back, a signature over an order's bytes would be an order.
     """
-    if not is_alert_body(body):
-        raise Refused("not_an_alert_body", field="body")
-    return cose.sign1_detached(body, key)
+    alert_in(body)
+    return approval.approve(body, key)
 
 
-def is_alert_body(body: bytes) -> bool:
-    """Whether these bytes say of themselves that they are one."""
+def alert_in(body: bytes) -> AlertBody:
+    """What these bytes would have a person approve. Raises Refused(not_an_alert_body)."""
     try:
-        raw = cbor.loads(body, max_bytes=MAX_BODY_BYTES)
-    except Malformed:
-        return False
-    return isinstance(raw, dict) and type(raw.get(KEY_TYPE)) is int and raw[KEY_TYPE] == ALERT_BODY
+        return approval.read_body(body)
+    except WireRefusal as error:
+        raise Refused("not_an_alert_body", field="body") from error
 
 
 def _bound(cost: Cost, salt: bytes, nonce: bytes, public_key: bytes) -> bytes:

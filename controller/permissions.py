@@ -57,6 +57,8 @@ class Permission(StrEnum):
     FIGURES_READ = "figures.read"
     ACCOUNT_READ = "account.read"
     ACCOUNT_MANAGE = "account.manage"
+    KEY_OWN = "key.own"
+    """A release key of one's own: made, put under another passphrase, retired."""
     KEY_MANAGE = "key.manage"
     """People's keys and appointments, as the roots signed them."""
     RECORD_READ = "record.read"
@@ -70,6 +72,8 @@ class Open(StrEnum):
     """Anybody."""
     SIGNED_IN = "signed_in"
     """Whoever is signed in, about themselves."""
+    PERSON = "person"
+    """The same, and by a person's own session, not by an API token."""
 
 
 P = Permission
@@ -79,7 +83,7 @@ _SEES = frozenset({
 _TAKES_BACK = frozenset({P.BULLETIN_WITHDRAW, P.PROGRAMME_STOP, P.BROADCAST_RECALL})
 _SPEAKS = frozenset({
     P.BULLETIN_DRAFT, P.PROGRAMME_MANAGE, P.BROADCAST_ISSUE, P.NODE_VOLUME, P.NODE_TEST, P.ALERT_RELEASE,
-    P.ALERT_CANCEL,
+    P.ALERT_CANCEL, P.KEY_OWN,
 })  # fmt: skip
 
 ROLES: dict[Role, frozenset[Permission]] = {
@@ -89,7 +93,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
         P.RECORD_READ, P.BACKUP_MAKE,
     },
     Role.OPERATOR: _SEES | _TAKES_BACK | _SPEAKS,
-    Role.APPROVER: _SEES | _TAKES_BACK | {P.BULLETIN_APPROVE, P.ALERT_RELEASE, P.ALERT_CANCEL},
+    Role.APPROVER: _SEES | _TAKES_BACK | {P.BULLETIN_APPROVE, P.ALERT_RELEASE, P.ALERT_CANCEL, P.KEY_OWN},
     Role.TECHNICIAN: _SEES | {P.NODE_ENROL, P.NODE_VOLUME, P.NODE_TEST},
     Role.AUDITOR: _SEES | {P.FIGURES_READ, P.ACCOUNT_READ, P.RECORD_READ},
     Role.READER: _SEES,
@@ -102,10 +106,11 @@ FRESH_CODE = SOUNDS | {P.ACCOUNT_MANAGE, P.KEY_MANAGE}
 """A page's session, or a command's, needs a code of the last minutes for these: a stolen one alone is not enough."""
 FRESH_SIGN_IN = frozenset({P.ALERT_RELEASE})
 """These want the password again too."""
-NEEDS_CODE = FRESH_CODE | {P.BULLETIN_APPROVE, P.AREA_MANAGE, P.NODE_ENROL, P.SETTINGS_MANAGE, P.BACKUP_MAKE}
+NEEDS_CODE = FRESH_CODE | {P.KEY_OWN, P.BULLETIN_APPROVE, P.AREA_MANAGE, P.NODE_ENROL, P.SETTINGS_MANAGE, P.BACKUP_MAKE}
 """Who holds one of these signs in with a code besides the password."""
 TOKEN_MAY = frozenset(Permission) - {
     P.BULLETIN_APPROVE, P.NODE_TEST, P.ALERT_RELEASE, P.ALERT_CANCEL, P.ACCOUNT_MANAGE, P.KEY_MANAGE,
+    P.KEY_OWN,
 }  # fmt: skip
 """What an API token may carry. The rest is for people, here and now."""
 PROVINCE_ONLY = frozenset({Role.DUTY_OFFICER, Role.PROVINCE_ADMIN, Role.AUDITOR})
@@ -187,3 +192,15 @@ def needs_code(roles: Iterable[Role]) -> bool:
 def is_second_person(person: str, *others: str | None) -> bool:
     """Whether `person` is somebody else than each of the others; where one is not known, not."""
     return all(other is not None and other != person for other in others)
+
+
+class Actor(str):
+    """The name of an account with what its person may do: who acts, wherever an account is asked for."""
+
+    __slots__ = ("authority",)
+    authority: Authority
+
+    def __new__(cls, account: str, authority: Authority) -> "Actor":
+        made = super().__new__(cls, account)
+        made.authority = authority
+        return made

@@ -6,6 +6,7 @@ Where the roots are at hand the three steps are one call; where they are offline
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,7 +33,9 @@ from controller.signing import (
 from devices.protocol.envelope import encode, open_sealed
 from devices.protocol.keys import SigningKey, key_id
 from devices.protocol.refusal import WireRefusal
-from devices.protocol.trust import Appointment, Power, Revocation, Root, RootSet
+from devices.protocol.renewal import KEPT_AFTER_MS
+from devices.protocol.roots import check_roots
+from devices.protocol.trust import LONGEST_APPOINTMENT_MS, Appointment, Power, Revocation, Root, RootSet
 from loa.entropy import Entropy
 from loa.errors import OperatorNeeded, Refused
 from loa.names import AreaPath
@@ -41,7 +44,7 @@ from loa.units import InstantMs
 
 M = TypeVar("M", Appointment, Revocation)
 DAY_MS = 86_400_000
-MOST_ROOTS = 9
+MOST_ROOTS, MOST_APPOINTMENTS, MOST_REVOCATIONS = 9, 512, 256
 CONTROLLER_POWERS = Power.ORDER | Power.DOCUMENTS | Power.PLACEMENT | Power.SERVICE | Power.RENEW
 _FOLDERS: dict[type[RootWork], str] = {Appointment: "appointments", Revocation: "revocations", RootSet: "root-sets"}
 
@@ -198,7 +201,7 @@ def root_set_request(
         raise Refused("bad_root_count", field="roots", limit=MOST_ROOTS) from error
     if len(new.roots) > MOST_ROOTS:
         raise Refused("bad_root_count", field="roots", limit=MOST_ROOTS)
-    return request_for([new, *_all_signed(directory)], roots=old, made_at=now_ms)
+    return request_for([new, *_all_signed(directory, old)], roots=old, made_at=now_ms)
 
 
 def install(
@@ -208,12 +211,13 @@ def install(
 
     first_roots: those that new nodes will pin, at a centre that has none yet. Whatever breaks in the middle, what is
     there is usable, and the next try completes it. Raises OperatorNeeded(signatures_missing), Refused: key_missing (no
-    roots here yet), roots_differ, request_outdated, key_of_other_kind, other_request, bad_signing_request.
+    roots here yet), roots_differ, request_outdated, key_of_other_kind, too_many, other_request, bad_signing_request.
     """
     request = merge_requests(requests)
     held = _roots_to_check_by(directory, first_roots)
     signed = complete(request, held)
     _check_kind(directory, [message for message, _ in signed if isinstance(message, Appointment)])
+    _check_room(directory, request)
     new = request.new_roots
     if new is not None:
         if new == held:  # written last, so all else is there
@@ -230,17 +234,36 @@ def install(
     return tuple(message for message, _ in signed)
 
 
-def messages_in(directory: Path, of: type[M]) -> tuple[M, ...]:
-    """What the roots signed of this sort, unchecked. Raises WireRefusal."""
-    return tuple(
-        message
-        for path in sorted((directory / _FOLDERS[of]).glob("*.cose"))
-        if isinstance(message := open_sealed(path.read_bytes()).message, of)
-    )
+def messages_in(directory: Path, of: type[M], roots: RootSet | None = None) -> tuple[M, ...]:
+    """What the roots signed of this sort, or what counts under `roots` where they are given.
+
+    Raises Refused(bad_key_file).
+    """
+    found: list[M] = []
+    for path in sorted((directory / _FOLDERS[of]).glob("*.cose")):
+        payload = path.read_bytes()
+        try:
+            message = open_sealed(payload).message
+        except WireRefusal as error:
+            raise Refused("bad_key_file", field=str(path), limit="COSE", detail=error.detail) from error
+        if isinstance(message, of) and (roots is None or counts(payload, roots)):
+            found.append(message)
+    return tuple(found)
 
 
-def _all_signed(directory: Path) -> tuple[RootWork, ...]:
-    return (*messages_in(directory, Appointment), *messages_in(directory, Revocation))
+def _all_signed(directory: Path, roots: RootSet) -> tuple[Appointment | Revocation, ...]:
+    """All that counts under these roots: a file that somebody slipped in is not asked for again."""
+    return (*messages_in(directory, Appointment, roots), *messages_in(directory, Revocation, roots))
+
+
+@lru_cache(maxsize=4096)
+def counts(payload: bytes, roots: RootSet) -> bool:
+    """Whether enough of these roots signed it."""
+    try:
+        check_roots(open_sealed(payload, max_bytes=8192).signatures, roots)
+    except WireRefusal:
+        return False
+    return True
 
 
 def _by_roots_at_hand(
@@ -294,7 +317,7 @@ def _roots_to_check_by(directory: Path, first_roots: RootSet | None) -> RootSet:
 def _check_succession(directory: Path, request: SigningRequest, held: RootSet, new: RootSet) -> None:
     """A new root set brings all along that the old ones signed, or nodes would refuse the whole document."""
     asked = {one.body for one in request.items}
-    here = [encode(one) for one in _all_signed(directory)]
+    here = [encode(one) for one in _all_signed(directory, held)]
     if new.version != held.version + 1 or not asked.issuperset(here):
         raise Refused("request_outdated", field="request", value=request.id)
 
@@ -306,6 +329,17 @@ def _check_kind(directory: Path, wished: Iterable[Appointment]) -> None:
         for other in held:
             if (other.public_key, other.kind) == (one.public_key, _other(one.kind)):
                 raise Refused("key_of_other_kind", field="kind", value=other.holder, limit=other.kind.name.lower())
+
+
+def _check_room(directory: Path, request: SigningRequest) -> None:
+    """A trust document has room for so many, and nodes refuse one that has more. Raises Refused(too_many)."""
+    asked = [item.message for item in request.items]
+    appointments = {*messages_in(directory, Appointment), *(one for one in asked if isinstance(one, Appointment))}
+    if sum(one.until > request.made_at - KEPT_AFTER_MS for one in appointments) > MOST_APPOINTMENTS:
+        raise Refused("too_many", field="appointments", limit=MOST_APPOINTMENTS)
+    revocations = {*messages_in(directory, Revocation), *(one for one in asked if isinstance(one, Revocation))}
+    if sum(one.at > request.made_at - 2 * LONGEST_APPOINTMENT_MS for one in revocations) > MOST_REVOCATIONS:
+        raise Refused("too_many", field="revocations", limit=MOST_REVOCATIONS)
 
 
 def _other(kind: Kind) -> Kind:

@@ -166,12 +166,12 @@ def _complete(one: Asked, wanted: Iterable[RootSet]) -> bytes:
     ours = [part for part in one.parts if open_sealed(part).signature.key_id in names]
     if not ours:
         raise OperatorNeeded("signatures_missing", limit=threshold)
-    sealed = cose.joined(ours, max_bytes=_MAX_PART_BYTES)
     try:
+        sealed = cose.joined(ours, max_bytes=_MAX_PART_BYTES)
         for roots in wanted:
             check_roots(open_sealed(sealed).signatures, roots)
     except WireRefusal as error:
-        if error.reason is RefusalReason.BAD_SIGNATURE:
+        if error.reason in (RefusalReason.BAD_SIGNATURE, RefusalReason.MALFORMED):
             raise _bad(error.detail) from error
         raise OperatorNeeded("signatures_missing", limit=threshold) from error
     return sealed

@@ -100,7 +100,7 @@ class Database:
                     self.trouble = None
                     return value
             except DBAPIError as error:
-                if tries_left and _sqlstate(error) in _COLLIDED:
+                if tries_left and _collided(error):
                     continue
                 explained = _explained(error)
                 if isinstance(explained, LoaError):
@@ -155,6 +155,14 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, busy_ms:
     for pragma in (f"busy_timeout={busy_ms}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _collided(error: DBAPIError) -> bool:
+    """Whether another unit of work was first: at the same rows, or at the end of the record."""
+    if _sqlstate(error) == "23505":
+        name = getattr(getattr(error.orig, "diag", None), "constraint_name", None) or ""
+        return name.startswith("record_entry")
+    return _sqlstate(error) in _COLLIDED
 
 
 def _sqlstate(error: DBAPIError) -> str:

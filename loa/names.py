@@ -6,7 +6,7 @@ from loa.errors import Refused
 from loa.units import NodeId
 
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
-_RESERVED = frozenset({"order", "trust", "settings", "timetable"})
+_RESERVED = frozenset({"order", "trust", "settings", "timetable", "record"})
 MAX_CODE_LENGTH = 32
 MAX_DEPTH = 3
 

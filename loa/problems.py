@@ -11,6 +11,8 @@ from loa.problems_api import API_PROBLEMS
 from loa.problems_audio import AUDIO_PROBLEMS
 from loa.problems_cap import CAP_PROBLEMS
 from loa.problems_centre import CENTRE_PROBLEMS
+from loa.problems_enrolment import ENROLMENT_PROBLEMS
+from loa.problems_keeping import KEEPING_PROBLEMS
 from loa.problems_keys import KEY_PROBLEMS
 
 Language = Literal["vi", "en"]
@@ -235,8 +237,9 @@ PROBLEMS: dict[str, Words] = {
 """One row a code, sorted by where it arises. Every code raised anywhere has a row; a test checks it."""
 PROBLEMS |= {
     code: Words(*row)
-    for code, row in (AUDIO_PROBLEMS | API_PROBLEMS | CAP_PROBLEMS | CENTRE_PROBLEMS | KEY_PROBLEMS).items()
+    for code, row in (AUDIO_PROBLEMS | API_PROBLEMS | CENTRE_PROBLEMS | KEEPING_PROBLEMS | KEY_PROBLEMS).items()
 }
+PROBLEMS |= {code: Words(*row) for code, row in (ENROLMENT_PROBLEMS | CAP_PROBLEMS).items()}
 
 _UNKNOWN = Words("Lỗi: {code}", "Error: {code}", "Báo cho người bảo trì.", "Tell the maintainer.")
 

@@ -103,12 +103,6 @@ CAP_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
         "Viết {limit}, các bộ cách nhau bằng dấu cách.",
         "Write {limit}, with space between the triples.",
     ),
-    "bad_polygon": (
-        "Đa giác không hợp lệ: {value}",
-        "Not a polygon: {value}",
-        "Cần: {limit}; viết vĩ độ,kinh độ cách nhau bằng dấu cách.",
-        "Needed: {limit}; write latitude,longitude pairs with space between them.",
-    ),
     "bad_circle": (
         "Vòng tròn không hợp lệ: {value}",
         "Not a circle: {value}",
@@ -152,4 +146,4 @@ CAP_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
         "Needed: {limit}; CSV with code,name,kind,terrain,latitude_approx,longitude_approx, or GeoJSON.",
     ),
 }
-"""One row a code. `too_large`, `bad_value` and `timezone_required` stand where they are used first."""
+"""One row a code. `too_large`, `bad_value`, `bad_polygon` and `timezone_required` stand where they are used first."""

@@ -112,8 +112,8 @@ CENTRE_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
     "second_person_required": (
         "Cần người thứ hai xác nhận",
         "A second person has to approve it",
-        "Nhờ một người khác có thẩm quyền cùng ký; cần {limit} người khác nhau.",
-        "Have another person who is appointed to approve it too; {limit} different persons are needed.",
+        "Nhờ một người khác có thẩm quyền duyệt hoặc cùng ký; cần {limit} người khác nhau.",
+        "Have another person who may approve it do so; {limit} different persons are needed.",
     ),
     "mandate_exceeded": (
         "Vượt quá thẩm quyền: {reason}",

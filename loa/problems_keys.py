@@ -97,6 +97,12 @@ KEY_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
         "Tạo khoá mới và xin bổ nhiệm.",
         "Make a new key, and have it appointed.",
     ),
+    "left_out": (
+        "Các tệp này không đủ chữ ký của bộ khoá gốc hiện nay nên không được gửi đi: {value}",
+        "Too few of the present roots signed these files, so they are not sent to the nodes: {value}",
+        "Chép lại thư mục keys mới nhất, hoặc xin khoá gốc ký lại.",
+        "Take the newest backup of the folder of keys, or have the roots sign them again.",
+    ),
     "roots_plain": (
         "Khoá gốc nằm trên máy này, không có cụm mật khẩu: {value}",
         "Private keys of the roots lie on this machine, without a passphrase: {value}",

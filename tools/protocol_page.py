@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from devices.protocol import alerts, common, documents, media, orders, refusal, reports, trust
+from devices.protocol import alerts, common, documents, media, orders, record, refusal, reports, trust
 from devices.protocol.common import MessageType
 from devices.protocol.envelope import CLASSES
 from devices.protocol.fields import FieldPlan, plan_of
@@ -51,6 +51,7 @@ MEANINGS = {
     "health_interval_s": "Seconds between health reports, at least 1.",
     "sirens": "Sounds to be stored for good.",
     "utc_offset_min": "Local time minus UTC, minutes; for `hours`.",
+    "hash": "SHA-256 of the entry.",
     "code": "The number by which an order names it.",
     "event": "What happened.",
     "cause": "Why.",
@@ -139,7 +140,18 @@ MEMBERS = {
     "booted": "The node started.",
 }
 """Meanings of numbers that have no docstring of their own, by name."""
-_MODULES: tuple[ModuleType, ...] = (alerts, common, documents, media, orders, refusal, reports, trust, precedence)
+_MODULES: tuple[ModuleType, ...] = (
+    alerts,
+    common,
+    documents,
+    media,
+    orders,
+    record,
+    refusal,
+    reports,
+    trust,
+    precedence,
+)
 
 
 def docstrings() -> dict[tuple[str, str], str]:

@@ -12,6 +12,7 @@ from devices.protocol.envelope import Message, Sealed, encode, open_any, seal
 from devices.protocol.keys import SigningKey
 from devices.protocol.media import BlockRange, Piece, TimeReply, TimeRequest, Want, digest_of, manifest_for
 from devices.protocol.orders import Order, OrderAction
+from devices.protocol.record import RecordHead
 from devices.protocol.reports import (
     Acknowledgement,
     AreaVersion,
@@ -84,6 +85,7 @@ def _from_the_centre() -> list[Vector]:
     received, replied = InstantMs(NOW + 40), InstantMs(NOW + 41)
     reply = TimeReply(node=NODE, nonce=world.id_of("nonce"), sent_at=123_456, received_at=received, replied_at=replied)
     acknowledgement = Acknowledgement(node=NODE, epoch=b"epoch--1", number=7, issued_at=NOW)
+    record = RecordHead(area=world.PROVINCE, number=41, hash=hashlib.sha256(b"an entry").digest(), at=NOW)
     ctl, trust = down_topic(NODE, DownChannel.CTL), area_topic(world.PROVINCE, AreaChannel.TRUST)
     pieces = down_topic(NODE, DownChannel.PIECE)
     return [
@@ -105,6 +107,7 @@ def _from_the_centre() -> list[Vector]:
         _signed("timetable", area_topic(COMMUNE, AreaChannel.TIMETABLE), timetable, "controller"),
         _signed("settings", area_topic(COMMUNE, AreaChannel.SETTINGS), settings, "controller"),
         Vector("trust", trust, "controller", world.Centre.usual().document(), note="five appointments, five mandates"),
+        _signed("record-head", area_topic(world.PROVINCE, AreaChannel.RECORD), record, "controller"),
         _signed("placement", ctl, placement, "controller"),
         _signed("acknowledgement", ctl, acknowledgement, "controller"),
         _signed("time-reply", ctl, reply, "controller", "judged at a node whose request had this nonce"),

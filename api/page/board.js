@@ -40,7 +40,7 @@ function showAir() {
     return make("div", { class: "item row tight" },
       make("div", { class: "grow" }, make("b", {}, b.title), " ", precedenceTag(b), make("div", { class: "soft" },
         targetWords(b), " · ", wait > 0 ? word("starts_in", { n: wait }) : word("playing_at", { n: playingAt(b) }), " · ", span(b.duration_ms))),
-      make("button", { class: "stop", type: "button", onclick: (e) => stopBroadcast(b, e.currentTarget) }, word("stop")));
+      !can("broadcast.recall", b.area) ? null : make("button", { class: "stop", type: "button", onclick: (e) => stopBroadcast(b, e.currentTarget) }, word("stop")));
   }));
   document.querySelector(".air").classList.toggle("live", live.length > 0);
   if (live.length) return;
@@ -114,9 +114,9 @@ function nodeRow(node, open) {
     make("summary", {}, make("span", { class: "dot " + (playing ? "playing" : node.state) }),
       make("span", { class: "name" }, node.description || node.id, node.description ? make("span", { class: "soft id" }, " " + node.id) : null), tag,
       make("span", { class: "figures" }, ...figures.map((f) => make("span", {}, f)))),
-    make("div", { class: "acts" },
-      make("label", {}, make("span", {}, word("set_volume") + " · " + node.id), slider),
-      make("button", { type: "button", class: "small", onclick: (e) => act(e.currentTarget, async () => {
+    !can("node.volume", node.area) && !can("node.test", node.area) ? null : make("div", { class: "acts" },
+      !can("node.volume", node.area) ? null : make("label", {}, make("span", {}, word("set_volume") + " · " + node.id), slider),
+      !can("node.test", node.area) ? null : make("button", { type: "button", class: "small", onclick: (e) => act(e.currentTarget, async () => {
         await ask("POST", `/nodes/${node.id}/test-tone`, {}, { sounds: true });
         toast(word("tone_sent"));
       }) }, word("test_tone"))));
@@ -155,7 +155,7 @@ function showBroadcasts() {
     return make("div", { class: "item" },
       make("div", { class: "row" }, make("b", {}, b.title), precedenceTag(b), make("span", { class: "tag " + tag }, word(over && b.status === "issued" ? "ended" : b.status)),
         make("span", { class: "spring" }),
-        over ? null : make("button", { class: "small stop", type: "button", onclick: (e) => stopBroadcast(b, e.currentTarget) }, word("recall"))),
+        over || !can("broadcast.recall", b.area) ? null : make("button", { class: "small stop", type: "button", onclick: (e) => stopBroadcast(b, e.currentTarget) }, word("recall"))),
       make("div", { class: "soft" }, make("span", { class: "when" }, `${day(b.start_at)} ${time(b.start_at)}`), ` · ${targetWords(b)} · ${span(b.duration_ms)} · ${word("by", { who: b.created_by })}`),
       ...(coverage && coverage.nodes ? coverageBar(coverage) : []));
   }));
@@ -198,7 +198,7 @@ const loaders = {
     showNodes();
   },
   async timetable() {
-    const province = state.areas.find((a) => !a.parent);
+    const province = state.areas.find((a) => !a.parent); // what is not for one's own areas the server leaves out
     state.timetable = province ? (await ask("GET", `/timetable?area=${encodeURIComponent(province.path)}`)).items : [];
     showTimetable();
     showAir();

@@ -6,8 +6,10 @@ let chosen = null;
 function fillAreas() {
   for (const select of document.querySelectorAll("select[name=area]")) {
     const had = select.value;
-    select.replaceChildren(...state.areas.map((a) => make("option", { value: a.path }, "\u2003".repeat(a.path.split("/").length - 1) + (a.kind ? a.kind + " " : "") + a.name)));
-    if (had && state.areas.some((a) => a.path === had)) select.value = had;
+    const areas = state.areas.filter((a) => can(select.dataset.needs, a.path));
+    const top = Math.min(...areas.map((a) => a.path.split("/").length));
+    select.replaceChildren(...areas.map((a) => make("option", { value: a.path }, "\u2003".repeat(a.path.split("/").length - top) + (a.kind ? a.kind + " " : "") + a.name)));
+    if (had && areas.some((a) => a.path === had)) select.value = had;
   }
 }
 
@@ -19,13 +21,21 @@ function showBulletins() {
     make("div", { class: "soft" }, `${areaName(b.area)} · ${span(b.duration_ms)} · ${word("by", { who: b.author })}`, b.note ? make("div", {}, b.note) : null),
     ...b.renditions.map((r) => make("audio", { controls: true, preload: "none", src: r.audio })),
     make("div", { class: "row" },
-      b.status === "draft" ? make("button", { class: "small", type: "button", onclick: (e) => approve(b, e.currentTarget) }, word("approve"))
-        : make("button", { class: "small", type: "button", onclick: () => openSay(b) }, word("put_out")),
-      make("button", { class: "quiet small", type: "button", onclick: (e) => act(e.currentTarget, async () => {
+      ...nextStep(b),
+      !can("bulletin.withdraw", b.area) ? null : make("button", { class: "quiet small", type: "button", onclick: (e) => act(e.currentTarget, async () => {
         await ask("POST", `/bulletins/${b.id}/withdraw`, undefined, { sounds: true });
         refresh("bulletins", "timetable");
       }) }, word("withdraw"))))));
   if (!state.bulletins.length) $("bulletins").replaceChildren(make("p", { class: "soft" }, word("no_bulletins")));
+}
+
+/** What may be done with a bulletin next: approved by somebody else than its author, then broadcast. */
+function nextStep(b) {
+  if (b.status === "draft") {
+    if (b.author === me.account) return [make("span", { class: "soft" }, word("wants_another"))];
+    return can("bulletin.approve", b.area) ? [make("button", { class: "small", type: "button", onclick: (e) => approve(b, e.currentTarget) }, word("approve"))] : [];
+  }
+  return can("broadcast.issue") || can("programme.manage") ? [make("button", { class: "small", type: "button", onclick: () => openSay(b) }, word("put_out"))] : [];
 }
 
 let hearingTimer = 0;
@@ -92,7 +102,11 @@ function cancelImport() {
 function openSay(bulletin) {
   chosen = bulletin;
   $("say-title").textContent = bulletin.title;
-  $("say-form").area.value = bulletin.area;
+  $("when-now").hidden = !can("broadcast.issue");
+  $("when-programme").hidden = !can("programme.manage");
+  $("say-form").when.value = can("broadcast.issue") ? "now" : "programme";
+  sayChanged();
+  if (can($("say-form").area.dataset.needs, bulletin.area)) $("say-form").area.value = bulletin.area;
   showWrong($("say"), null);
   sayChanged();
   $("say").showModal();
@@ -126,6 +140,8 @@ const slots = () => { const found = slot(); return found === null ? [] : [found]
 let previewTimer = 0;
 function sayChanged() {
   const programme = sayWhen() === "programme";
+  const needs = programme ? "programme.manage" : "broadcast.issue";
+  if ($("say-form").area.dataset.needs !== needs) { $("say-form").area.dataset.needs = needs; fillAreas(); }
   $("slot").hidden = !programme;
   $("priority").hidden = programme;
   $("say-go").textContent = word(programme ? "add_programme" : "say_now");

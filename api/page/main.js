@@ -2,12 +2,20 @@
 // Signing in, the language, and the stream of events that keeps the board true.
 let stream = null;
 
+/** Show one part of the page. */
+function only(part) {
+  for (const name of ["sign-in", "set-up", "board"]) $(name).hidden = name !== part;
+  $("sign-out").hidden = part === "sign-in";
+}
+
 function showSignIn() {
   if (stream) { stream.close(); stream = null; }
-  csrf = null;
-  $("sign-in").hidden = false;
-  $("board").hidden = true;
-  $("sign-out").hidden = true;
+  csrf = me = null;
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  only("sign-in");
+  $("recovery").hidden = true;
+  $("code-field").hidden = true;
+  $("sign-in-form").code.value = "";
   $("who").textContent = "";
   setLine("");
 }
@@ -21,17 +29,17 @@ function setLine(how) {
 
 async function showBoard(session) {
   csrf = session.csrf_token;
-  $("who").textContent = session.account;
-  $("notice").hidden = !session.change_password;
-  $("sign-in").hidden = true;
-  $("board").hidden = false;
-  $("sign-out").hidden = false;
+  me = session;
+  if (session.set_up_code) { $("who").textContent = session.account; await showSetUp(); return; }
+  showAllowed();
+  await loaders.areas();
+  showWho();
+  only("board");
   await readAll();
   listen();
 }
 
 async function readAll() {
-  await loaders.areas();
   await Promise.all([loaders.nodes(), loaders.broadcasts(), loaders.timetable(), loaders.bulletins()]);
 }
 
@@ -59,10 +67,15 @@ $("sign-in-form").onsubmit = async (event) => {
   button.disabled = true;
   showWrong(form, null);
   try {
-    const session = await ask("POST", "/session", { account: form.account.value, password: form.password.value });
-    form.password.value = "";
+    const asked = { account: form.account.value, password: form.password.value };
+    const code = form.code.value.trim();
+    const session = await ask("POST", "/session", code ? { ...asked, code } : asked);
+    form.password.value = form.code.value = "";
     await showBoard(session);
-  } catch (error) { showWrong(form, error); } finally { button.disabled = false; }
+  } catch (error) {
+    if (error.code === "code_required") $("code-field").hidden = false; else showWrong(form, error);
+    if (!$("code-field").hidden) { form.code.focus(); form.code.select(); }
+  } finally { button.disabled = false; }
 };
 $("sign-out").onclick = () => act(null, async () => { await ask("DELETE", "/session"); showSignIn(); });
 $("password-form").onsubmit = async (event) => {
@@ -79,7 +92,7 @@ $("language").onclick = () => {
   localStorage.setItem("loa-language", language);
   fillWords();
   setLine($("line").dataset.how || "");
-  showAll();
+  if (me) { showWho(); showAll(); }
 };
 $("upload").onsubmit = uploadRecording;
 $("file").onchange = () => {

@@ -23,7 +23,11 @@ async function ask(method, path, body, { sounds = false, key } = {}) {
   } catch {
     throw new Problem({ title: word("unreachable"), code: "unreachable", status: 0 });
   }
-  return read(reply.status, await reply.text());
+  try { return read(reply.status, await reply.text()); } catch (error) {
+    if (error.code !== "fresh_code_required") throw error;
+    await freshCode(); // then the same again, under the same key
+    return ask(method, path, body, { sounds, key: headers["Idempotency-Key"] });
+  }
 }
 
 function read(status, text) {

@@ -35,7 +35,7 @@ from api.shapes import (
     word_of,
 )  # fmt: skip
 from controller.permissions import Permission
-from controller.services import broadcasts, coverage
+from controller.services import broadcasts, coverage, sight
 from controller.services.broadcasts import BroadcastView, IssueForm
 from controller.services.context import Context
 from controller.services.coverage import Coverage
@@ -212,8 +212,8 @@ async def list_broadcasts(
     after = from_cursor(cursor, int, str)
     bound = instant_ms(until) if until else None
 
-    def look(session: Session, _: Context) -> Page[BroadcastShown]:
-        ids, more = broadcast_ids(session, area=area, status=status, until=bound, after=after, limit=limit)
+    def look(session: Session, ctx: Context) -> Page[BroadcastShown]:
+        ids, more = broadcast_ids(session, ctx, area=area, status=status, until=bound, after=after, limit=limit)
         return Page(items=[broadcast_shown(broadcasts.broadcast(session, one)) for one in ids], next_cursor=more)
 
     return await desk.read(look)
@@ -223,7 +223,8 @@ async def list_broadcasts(
     "/broadcasts", operation_id="issue_broadcast", status_code=201, dependencies=ONCE,
     responses=documented(
         "csrf", "not_found", "empty_target", "not_approved", "volume_range", "bad_interval", "timezone_required",
-        "emergency_needs_release", "out_of_hours", "idempotency_conflict",
+        "emergency_needs_release", "out_of_hours", "idempotency_conflict", "fresh_code_required",
+        "second_person_required",
     ),
 )  # fmt: skip
 @needs(Permission.BROADCAST_ISSUE)
@@ -243,14 +244,19 @@ async def issue_broadcast(asked: NewBroadcast, desk: DeskHere) -> BroadcastShown
         ),
         account=desk.account,
     )
-    return await get_broadcast(issued.broadcast_id.hex(), desk)
+    return broadcast_shown(await desk.centre.broadcast(issued.broadcast_id.hex()))
 
 
 @router.get("/broadcasts/{broadcast}", operation_id="get_broadcast", responses=documented("not_found"))
 @needs(Permission.BROADCAST_READ)
 async def get_broadcast(broadcast: BroadcastInPath, desk: DeskHere) -> BroadcastShown:
     """One broadcast."""
-    return broadcast_shown(await desk.centre.broadcast(broadcast))
+
+    def look(session: Session, ctx: Context) -> BroadcastView:
+        sight.broadcast_row(session, ctx, broadcast)
+        return broadcasts.broadcast(session, broadcast)
+
+    return broadcast_shown(await desk.read(look))
 
 
 @router.post(
@@ -282,8 +288,8 @@ async def get_coverage(
 ) -> CoverageShown:
     """Who heard it, by the nodes' signed receipts alone."""
 
-    def look(session: Session, _: Context) -> CoverageShown:
-        view = coverage.coverage(session, broadcast)
+    def look(session: Session, ctx: Context) -> CoverageShown:
+        view = coverage.coverage_seen(session, ctx, broadcast)
         names = [one.node for one in view.nodes]
         rows = session.exec(select(Node.id, Node.area).where(col(Node.id).in_(names))).all() if detail else []
         return coverage_shown(view, dict(rows), detail=detail)
@@ -302,7 +308,9 @@ async def list_receipts(
 ) -> Page[ReceiptShown]:
     """What the nodes signed, the newest first."""
     after = from_cursor(cursor, int, str, str, int)
-    rows, more = await desk.read(lambda session, _: receipt_rows(session, node, broadcast, after, limit))
+    rows, more = await desk.read(
+        lambda session, ctx: receipt_rows(session, ctx, node=node, broadcast=broadcast, after=after, limit=limit)
+    )
     return Page(items=[_receipt_shown(row) for row in rows], next_cursor=more)
 
 

@@ -29,7 +29,7 @@ from api.shapes import (
 )
 from api.upload import Uploaded, receive_form
 from controller.permissions import Permission
-from controller.services import areas, bulletins
+from controller.services import areas, bulletins, sight
 from controller.services.bulletins import BulletinView
 from controller.services.context import Context
 from loa.errors import Refused
@@ -148,8 +148,8 @@ async def list_bulletins(
     """Newest first."""
     after = from_cursor(cursor, int, str)
 
-    def look(session: Session, _: Context) -> Page[BulletinShown]:
-        ids, more = bulletin_ids(session, area, after, limit)
+    def look(session: Session, ctx: Context) -> Page[BulletinShown]:
+        ids, more = bulletin_ids(session, ctx, area, after, limit)
         return Page(items=[bulletin_shown(bulletins.bulletin(session, one)) for one in ids], next_cursor=more)
 
     return await desk.read(look)
@@ -187,7 +187,7 @@ async def add_bulletin(
     uploaded = await receive_form(request, desk.centre.incoming_folder)
     try:
         asked = _fields_of(uploaded)
-        await desk.read(lambda session, _: areas.area_named(session, asked.area))
+        await desk.read(lambda session, ctx: areas.place_for(session, ctx, asked.area, Permission.BULLETIN_DRAFT))
         item = imports.begin(
             uploaded.path, account=desk.account, file_name=uploaded.file_name or "", asked=asked.model_dump()
         )
@@ -248,16 +248,21 @@ async def cancel_import(import_id: Annotated[Hex16, Path()], request: Request, d
 @needs(Permission.BULLETIN_READ)
 async def get_bulletin(bulletin: Annotated[Hex16, Path()], desk: DeskHere) -> BulletinShown:
     """One bulletin."""
-    return bulletin_shown(await desk.read(lambda session, _: bulletins.bulletin(session, bulletin)))
+
+    def look(session: Session, ctx: Context) -> BulletinView:
+        sight.bulletin_row(session, ctx, bulletin)
+        return bulletins.bulletin(session, bulletin)
+
+    return bulletin_shown(await desk.read(look))
 
 
 @router.post(
     "/bulletins/{bulletin}/approve", operation_id="approve_bulletin",
-    responses=documented("csrf", "not_found", "content_changed", "withdrawn"),
+    responses=documented("csrf", "not_found", "content_changed", "withdrawn", "second_person_required"),
 )  # fmt: skip
 @needs(Permission.BULLETIN_APPROVE)
 async def approve(bulletin: Annotated[Hex16, Path()], asked: Approval, desk: DeskHere) -> BulletinShown:
-    """Approve what you heard, named by its content hash. Until accounts have roles you may approve your own."""
+    """Approve what you heard, named by its content hash. Nobody approves their own."""
     return bulletin_shown(await desk.centre.approve(bulletin, content_hash=asked.content_hash, account=desk.account))
 
 
@@ -281,6 +286,8 @@ async def withdraw(bulletin: Annotated[Hex16, Path()], desk: DeskHere) -> Bullet
 @needs(Permission.BULLETIN_READ)
 async def hear(digest: Annotated[Hex32, Path()], request: Request, desk: DeskHere) -> FileResponse:
     """The sound as loudspeakers get it; ranges are served, so that a browser can jump about."""
+    if not await desk.read(lambda session, ctx: sight.hears(session, ctx, digest)):
+        raise Refused("not_found", field="rendition", value=digest)
     media = desk.centre.context(desk.account).media
     path = await asyncio.to_thread(media.open_path, Digest(bytes.fromhex(digest)))
     _check_range(request.headers.get("range"), path.stat().st_size)

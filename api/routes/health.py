@@ -55,8 +55,8 @@ async def healthz(centre: CentreHere, response: Response) -> Health:
     response_class=Response,
 )  # fmt: skip
 @needs(Permission.FIGURES_READ)
-async def metrics(request: Request, caller: Asker) -> Response:
+async def metrics(request: Request, caller: Asker, centre: CentreHere) -> Response:
     """Figures for Prometheus; give it an API token."""
-    del caller
+    centre.context(caller.actor).demand(Permission.FIGURES_READ, centre.province)
     gauges: Gauges = request.app.state.gauges
     return Response(await gauges.text(), media_type=CONTENT_TYPE)

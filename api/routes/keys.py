@@ -38,7 +38,7 @@ class AppointmentShown(Shown):
 
 
 class KeyWarningShown(Shown):
-    code: str = Field(description="roots_plain, roots_here, appointment_ends or appointment_ended")
+    code: str = Field(description="left_out, roots_plain, roots_here, appointment_ends or appointment_ended")
     title: str
     remedy: str
     until: datetime | None
@@ -57,6 +57,7 @@ class KeysShown(Shown):
 @needs(Permission.FIGURES_READ)
 async def get_keys(desk: DeskHere, request: Request) -> KeysShown:
     """Who may do what and until when, and what is wrong with the keys."""
+    desk.everywhere(Permission.FIGURES_READ)
     keys, language = desk.centre.keys, language_of(request.headers.get("accept-language"))
     gone = keys.revoked
     warnings = [(one, explain(one.problem, language)) for one in desk.centre.key_warnings()]

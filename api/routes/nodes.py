@@ -17,6 +17,7 @@ from controller.permissions import Permission
 from controller.services import nodes
 from controller.services.context import Changed
 from controller.services.nodes import NodeView
+from controller.services.sight import stations_seen
 from controller.tables import Station
 from devices.protocol.envelope import encode
 
@@ -33,6 +34,9 @@ class NodeShown(Shown):
     public_key: str = Field(description="Ed25519, hex")
     volume: int = Field(description="As ordered; the node's own word is in `health`")
     state: str = Field(description="online, silent, never (not heard from yet), retired")
+    contested: bool = Field(
+        default=False, description="It connects again and again: a second box under its name, or a very bad link"
+    )
     last_heard_at: datetime | None
     health: "HealthShown | None"
 
@@ -101,7 +105,7 @@ class StationShown(Shown):
     description: str
 
 
-def node_shown(view: NodeView) -> NodeShown:
+def node_shown(view: NodeView, *, contested: bool = False) -> NodeShown:
     health = view.health
     return NodeShown(
         id=view.id,
@@ -112,6 +116,7 @@ def node_shown(view: NodeView) -> NodeShown:
         public_key=view.public_key.hex(),
         volume=view.volume,
         state=view.state,
+        contested=contested,
         last_heard_at=moment_or_none(view.last_heard_at),
         health=None
         if health is None
@@ -141,14 +146,18 @@ async def list_nodes(
 ) -> Page[NodeShown]:
     """All nodes with how they are, by name."""
     views = await desk.read(lambda session, ctx: nodes.list_nodes(session, ctx, within=area, retired=retired))
-    return Page(items=[node_shown(view) for view in views])
+    now = desk.centre.clock.now_ms()
+    contested = set(desk.centre.transmitter.contested.names(now))
+    return Page(items=[node_shown(view, contested=view.id in contested) for view in views])
 
 
 @router.get("/nodes/{node}", operation_id="get_node", responses=documented("not_found"))
 @needs(Permission.NODE_READ)
 async def get_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
     """One node."""
-    return node_shown(await desk.read(lambda session, ctx: nodes.node(session, ctx, node)))
+    view = await desk.read(lambda session, ctx: nodes.node(session, ctx, node))
+    centre = desk.centre
+    return node_shown(view, contested=centre.transmitter.contested.is_contested(node, centre.clock.now_ms()))
 
 
 @router.post(
@@ -166,6 +175,7 @@ async def enrol_node(asked: NewNode, desk: DeskHere) -> Enrolled:
         station=asked.station,
         bus_address=asked.bus_address,
     )
+    await desk.centre.enrolment.refresh_broker()  # a wired node's station may speak for it from now on
     return await _enrolled(desk, enrolled)
 
 
@@ -180,9 +190,9 @@ async def move_node(node: NodeInPath, asked: Move, desk: DeskHere) -> Enrolled:
 @router.post("/nodes/{node}/retire", operation_id="retire_node", responses=documented("csrf", "not_found"))
 @needs(Permission.NODE_ENROL)
 async def retire_node(node: NodeInPath, desk: DeskHere) -> NodeShown:
-    """The node counts no more; what it reported stays."""
-    await desk.note(lambda session, ctx: nodes.retire_node(session, ctx, id=node))
-    return await get_node(node, desk)
+    """The node counts no more, and the broker lets it in no more; what it reported stays."""
+    await desk.centre.enrolment.retire(node, account=desk.account)
+    return node_shown(await desk.read_done(lambda session, ctx: nodes.node(session, ctx, node)))
 
 
 @router.post(
@@ -198,7 +208,7 @@ async def set_volume(node: NodeInPath, asked: NewVolume, desk: DeskHere) -> Orde
 
 @router.post(
     "/nodes/{node}/test-tone", operation_id="test_tone", status_code=202, dependencies=ONCE,
-    responses=documented("csrf", "not_found", "volume_range", "idempotency_conflict"),
+    responses=documented("csrf", "fresh_code_required", "not_found", "volume_range", "idempotency_conflict"),
 )  # fmt: skip
 @needs(Permission.NODE_TEST)
 async def test_tone(node: NodeInPath, asked: TestTone, desk: DeskHere) -> Ordered:
@@ -215,7 +225,9 @@ async def test_tone(node: NodeInPath, asked: TestTone, desk: DeskHere) -> Ordere
 @needs(Permission.NODE_READ)
 async def list_stations(desk: DeskHere) -> Page[StationShown]:
     """All stations."""
-    rows = await desk.read(lambda session, _: list(session.exec(select(Station).order_by(Station.id))))
+    rows = await desk.read(
+        lambda session, ctx: list(session.exec(select(Station).where(stations_seen(ctx)).order_by(Station.id)))
+    )
     return Page(items=[StationShown(id=row.id, area=row.area, description=row.description) for row in rows])
 
 
@@ -237,7 +249,7 @@ async def add_station(asked: NewStation, desk: DeskHere) -> StationShown:
 
 
 async def _enrolled(desk: DeskHere, enrolled: nodes.Enrolled) -> Enrolled:
-    view = await desk.read(lambda session, ctx: nodes.node(session, ctx, enrolled.node))
+    view = await desk.read_done(lambda session, ctx: nodes.node(session, ctx, enrolled.node))
     return Enrolled(
         node=node_shown(view),
         placement=base64.b64encode(enrolled.placement).decode(),

@@ -1,6 +1,7 @@
 """Programmes: recurring slots, and the timetable that they make."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Annotated
@@ -37,7 +38,7 @@ from api.shapes import (
     word_of,
 )  # fmt: skip
 from controller.permissions import Permission
-from controller.services import areas, broadcasts, programmes
+from controller.services import areas, broadcasts, programmes, sight
 from controller.services.broadcasts import BroadcastView
 from controller.services.context import Context
 from controller.services.programmes import ProgrammeForm, ProgrammeView
@@ -51,7 +52,9 @@ MOST_IN_TIMETABLE = 5000
 router = APIRouter(prefix="/api/v1", tags=["programmes"], route_class=IdempotentRoute)
 WEEK_MS = 7 * 24 * 3_600_000
 LONGEST_LOOK_MS = 366 * 24 * 3_600_000
-CODES = ("csrf", "not_found", "bad_recurrence", "bad_start", "bad_interval", "not_approved", "volume_range")
+CODES = ("csrf", "not_found", "bad_recurrence", "bad_start", "bad_interval", "not_approved", "volume_range",
+    "fresh_code_required", "second_person_required",
+)  # fmt: skip
 StartsOn = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?$")]
 LocalDate = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Rundown = Annotated[list[Hex16], Field(min_length=1, max_length=8)]
@@ -156,8 +159,8 @@ async def list_programmes(
     """Newest first."""
     after = from_cursor(cursor, int, str)
 
-    def look(session: Session, _: Context) -> Page[ProgrammeShown]:
-        ids, more = programme_ids(session, area, stopped, after, limit)
+    def look(session: Session, ctx: Context) -> Page[ProgrammeShown]:
+        ids, more = programme_ids(session, ctx, area, stopped=stopped, after=after, limit=limit)
         return Page(items=[programme_shown(programmes.programme(session, one)) for one in ids], next_cursor=more)
 
     return await desk.read(look)
@@ -201,7 +204,7 @@ async def preview(asked: Preview, desk: DeskHere) -> Occurrences:
 @needs(Permission.PROGRAMME_READ)
 async def get_programme(programme: ProgrammeInPath, desk: DeskHere) -> ProgrammeShown:
     """One programme."""
-    return programme_shown(await desk.read(lambda session, _: programmes.programme(session, programme)))
+    return programme_shown(await desk.read(_seen(programme)))
 
 
 @router.patch(
@@ -216,9 +219,17 @@ async def change_programme(programme: ProgrammeInPath, asked: Changes, desk: Des
         given["precedence"] = precedence_of(given["precedence"])
     if "interruption" in given:
         given["interruption"] = interruption_of(given["interruption"])
-    now = await desk.read(lambda session, _: programmes.programme(session, programme))
+    now = await desk.read(_seen(programme))
     form = replace(_form_of(now), **given)
     return programme_shown(await desk.centre.change_programme(programme, form, account=desk.account))
+
+
+def _seen(programme: str) -> Callable[[Session, Context], ProgrammeView]:
+    def look(session: Session, ctx: Context) -> ProgrammeView:
+        sight.programme_row(session, ctx, programme)
+        return programmes.programme(session, programme)
+
+    return look
 
 
 def _form_of(view: ProgrammeView) -> ProgrammeForm:
@@ -251,11 +262,12 @@ async def timetable(
     if end - begin > LONGEST_LOOK_MS:
         raise Refused("bad_value", field="to", limit="366 days after from", reason="too long")
 
-    def look(session: Session, _: Context) -> Page[BroadcastShown]:
-        place = areas.area_named(session, area)
+    def look(session: Session, ctx: Context) -> Page[BroadcastShown]:
+        place = areas.place_seen(session, ctx, area)
         views = broadcasts.list_broadcasts(
-            session, since=begin, until=end, statuses=("planned", "issued"), limit=MOST_IN_TIMETABLE
-        )
+            session, since=begin, until=end, statuses=("planned", "issued"), limit=MOST_IN_TIMETABLE,
+            seen=sight.broadcasts_seen(ctx),
+        )  # fmt: skip
         return Page(items=[broadcast_shown(view) for view in views if view.scheduled and _heard_in(view, place)])
 
     return await desk.read(look)

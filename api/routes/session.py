@@ -1,43 +1,57 @@
-"""Signing in at the page, passwords, accounts and API tokens."""
+"""Signing in with password and code, setting codes up, giving a fresh one before something sounds, passwords."""
 
 from datetime import datetime
+from io import BytesIO
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
-from pydantic import BeforeValidator, Field
-from sqlmodel import select
+import segno
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
 
 from api.asking import Asker, CentreHere
 from api.gate import COOKIE, ApiLimits, Throttle
-from api.needs import needs
+from api.needs import needs, require_fresh_code
 from api.problems import documented
-from api.shapes import Asked, Page, Shown, Text, moment, moment_or_none, whole
-from controller import accounts
-from controller.accounts import IssuedToken
-from controller.permissions import Open, Permission
-from controller.tables import Account
+from api.shapes import Asked, Shown, Text, moment
+from controller import accounts, code_keeping, codes
+from controller.accounts import CODE_FRESH_MS, Caller
+from controller.peoplekeys import opens
+from controller.permissions import Open, Post
+from controller.services import people_keys
 from loa.errors import Refused
-from loa.units import DurationMs
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"])
 Password = Annotated[str, Field(max_length=accounts.LONGEST_PASSWORD)]
 FreshPassword = Annotated[Password, Field(json_schema_extra={"minLength": accounts.SHORTEST_PASSWORD})]
-AccountName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Code = Annotated[str, Field(min_length=6, max_length=20)]
 
 
 class SignIn(Asked):
     account: Annotated[str, Field(max_length=64)] = Field(examples=["admin"])
     password: Password = Field(examples=["abcd-efgh-ijkl-mnop"])
-    token_name: Text | None = Field(
-        default=None, description="Give an API token of this name instead of a cookie, as `loa login` does"
+    code: Code | None = Field(
+        default=None, description="Six digits of the authenticator app, or a recovery code", examples=["123456"]
     )
+    token_name: Text | None = Field(
+        default=None, description="Give the session as a bearer token of this name instead of a cookie, as `loa login`"
+    )
+
+
+class PostShown(Shown):
+    role: str
+    area: str
 
 
 class SessionShown(Shown):
     account: str
-    csrf_token: str | None = Field(description="Send it as X-CSRF-Token with every change; null for an API token")
+    roles: list[PostShown]
+    may: dict[str, list[str]] = Field(description="Each permission that you have, and the areas where")
+    csrf_token: str | None = Field(description="Send it as X-CSRF-Token with every change; null without a cookie")
     change_password: bool = Field(description="The password is the one that was printed once: change it")
-    token: str | None = Field(default=None, description="The API token where one was asked for; shown this once")
+    set_up_code: bool = Field(description="Your role wants codes and you have none: POST /api/v1/session/code")
+    has_code: bool
+    fresh_until: datetime | None = Field(description="Until then nothing that sounds asks for another code")
+    token: str | None = Field(default=None, description="The bearer token where one was asked for; shown this once")
 
 
 class NewPassword(Asked):
@@ -45,98 +59,109 @@ class NewPassword(Asked):
     new_password: FreshPassword
 
 
-class NewAccount(Asked):
-    name: AccountName = Field(examples=["lan"])
-    full_name: Text = Field(default="", examples=["Nguyễn Thị Lan"])
-    password: FreshPassword = Field(examples=["một mật khẩu dài"])
+class StepUp(Asked):
+    code: Code = Field(examples=["123456"])
+    password: Password | None = Field(default=None, description="Where a fresh sign-in is wanted")
 
 
-class AccountShown(Shown):
-    name: str
-    full_name: str
-    created_at: datetime
+class GivenCode(Asked):
+    code: Code = Field(examples=["123456"])
 
 
-class NewToken(Asked):
-    name: Text = Field(examples=["máy ở trạm"])
-    lasts_days: Annotated[int, Field(ge=1, le=3650), BeforeValidator(whole)] = 365
+class CodeBegun(Shown):
+    secret: str = Field(description="Base32; shown this once")
+    address: str = Field(description="otpauth://…, what the QR code holds")
+    qr: str = Field(description="An SVG drawing of the QR code")
 
 
-class TokenShown(Shown):
-    id: str
-    name: str
-    session: bool = Field(description="A page's session, not an API token")
-    created_at: datetime
-    expires_at: datetime
-    last_used_at: datetime | None
+class RecoveryCodes(Shown):
+    recovery_codes: list[str] = Field(description="Each stands in for a code once; shown this once")
 
 
-class TokenMade(Shown):
-    id: str
-    name: str
-    token: str = Field(description="Shown this once")
-    expires_at: datetime
+def post_shown(post: Post) -> PostShown:
+    return PostShown(role=str(post.role), area=post.area)
 
 
-async def _check_password(request: Request, centre: CentreHere, account: str, password: str) -> None:
-    """Raises Refused(bad_credentials, rate_limited). Attempts are counted before the slow hash is begun."""
+def session_shown(caller: Caller, *, csrf: str | None, token: str | None = None) -> SessionShown:
+    return SessionShown(
+        account=caller.account,
+        roles=[post_shown(post) for post in caller.authority.posts],
+        may={str(one): [*caller.authority.reach(one)] for one in sorted(caller.authority.permissions())},
+        csrf_token=csrf,
+        change_password=caller.one_time,
+        set_up_code=caller.must_enrol,
+        has_code=caller.has_code,
+        fresh_until=None if caller.code_at is None else moment(caller.code_at + CODE_FRESH_MS),
+        token=token,
+    )
+
+
+async def _check_password(request: Request, centre: CentreHere, account: str, password: str) -> bool:
+    """Whether the account has codes. Raises Refused(bad_credentials, rate_limited).
+
+    Attempts are counted before the slow hash is begun.
+    """
     throttle: Throttle = request.app.state.throttle
     limits: ApiLimits = request.app.state.limits
     address = request.client.host if request.client else "?"
     throttle.count(limits.sign_in_rate, "sign-in", account, address)
     throttle.count(limits.sign_in_rate, "sign-in", account, times=5)
-    stored = await centre.reading(lambda session: accounts.password_hash_of(session, account))
-    if not await accounts.verify_password(password, stored):
+    known = await centre.reading(lambda session: accounts.sign_in_of(session, account))
+    if not await accounts.verify_password(password, known.password_hash):
         raise Refused("bad_credentials", field="password")
     throttle.forgive(limits.sign_in_rate, "sign-in", account, address)
+    return known.has_code
 
 
-def _https(request: Request) -> bool:
-    return request.url.scheme == "https"
-
-
-async def _token(centre: CentreHere, account: str, name: str, *, session: bool, lasts_ms: int) -> IssuedToken:
-    return await centre.unit_of_work(
-        lambda db: accounts.issue_token(
-            db, centre, account=account, name=name, page_session=session, lasts_ms=DurationMs(lasts_ms)
-        )
-    )
+async def _take_code(request: Request, centre: CentreHere, account: str, code: str) -> None:
+    """Raises Refused(bad_code, code_used, rate_limited). Wrong ones are counted for the account, from anywhere."""
+    throttle: Throttle = request.app.state.throttle
+    limits: ApiLimits = request.app.state.limits
+    throttle.count(limits.code_rate, "code", account)
+    await centre.unit_of_work(lambda db: code_keeping.take_code(db, centre, account, code))
+    throttle.forgive(limits.code_rate, "code", account)
 
 
 @router.post(
     "/session",
     operation_id="sign_in",
-    responses=documented("bad_credentials", "bad_value"),
+    responses=documented("bad_credentials", "code_required", "bad_code", "code_used", "bad_value"),
     openapi_extra={"security": []},
 )
 @needs(Open.PUBLIC)
 async def sign_in(asked: SignIn, request: Request, response: Response, centre: CentreHere) -> SessionShown:
-    """Sign in: a cookie for the page, or an API token where `token_name` is given."""
-    await _check_password(request, centre, asked.account, asked.password)
-    one_time = await centre.reading(lambda db: bool((row := db.get(Account, asked.account)) and row.one_time))
+    """Sign in: a cookie for the page, or a bearer token where `token_name` is given. Whoever has codes gives one."""
+    has_code = await _check_password(request, centre, asked.account, asked.password)
+    if has_code:
+        if asked.code is None:
+            raise Refused("code_required", field="code")
+        await _take_code(request, centre, asked.account, asked.code)
+    made = await centre.unit_of_work(
+        lambda db: accounts.issue_token(
+            db, centre, account=asked.account, name=asked.token_name or "", page_session=True,
+            lasts_ms=accounts.SESSION_MS, code_given=has_code,
+        )
+    )  # fmt: skip
+    caller = await centre.reading(lambda db: accounts.caller_of(db, centre, made.secret))
     if asked.token_name is not None:
-        made = await _token(centre, asked.account, asked.token_name, session=False, lasts_ms=accounts.TOKEN_MS)
-        return SessionShown(account=asked.account, csrf_token=None, change_password=one_time, token=made.secret)
-    made = await _token(centre, asked.account, "", session=True, lasts_ms=accounts.SESSION_MS)
+        return session_shown(caller, csrf=None, token=made.secret)
     response.set_cookie(
         COOKIE,
         made.secret,
         max_age=accounts.SESSION_MS // 1000,
         httponly=True,
         samesite="strict",
-        secure=_https(request),
+        secure=request.url.scheme == "https",
         path="/",
     )
-    return SessionShown(account=asked.account, csrf_token=accounts.csrf_token(made.secret), change_password=one_time)
+    return session_shown(caller, csrf=accounts.csrf_token(made.secret))
 
 
 @router.get("/session", operation_id="who_am_i", responses=documented())
 @needs(Open.SIGNED_IN)
 async def who_am_i(request: Request, caller: Asker) -> SessionShown:
-    """Who this request is from; for the page, its CSRF token again."""
-    return SessionShown(
-        account=caller.account, csrf_token=getattr(request.state, "csrf", None), change_password=caller.one_time
-    )
+    """Who this request is from and what they may do; for the page, its CSRF token again."""
+    return session_shown(caller, csrf=getattr(request.state, "csrf", None))
 
 
 @router.delete("/session", operation_id="sign_out", status_code=204, responses=documented("csrf"))
@@ -149,79 +174,92 @@ async def sign_out(request: Request, response: Response, caller: Asker, centre: 
 
 
 @router.post(
+    "/session/step-up",
+    operation_id="step_up",
+    responses=documented("csrf", "person_required", "bad_code", "code_used", "bad_credentials"),
+)
+@needs(Open.PERSON)
+async def step_up(asked: StepUp, request: Request, caller: Asker, centre: CentreHere) -> SessionShown:
+    """Give a fresh code in this session: for five minutes it may make sound. With the password, a release too."""
+    if asked.password is not None:
+        await _check_password(request, centre, caller.account, asked.password)
+    await _take_code(request, centre, caller.account, asked.code)
+    with_password = asked.password is not None
+    await centre.unit_of_work(
+        lambda db: code_keeping.step_up(db, centre, caller.token_hash, with_password=with_password)
+    )
+    return await _shown_again(request, centre, caller)
+
+
+@router.post(
+    "/session/code",
+    operation_id="begin_code",
+    status_code=201,
+    responses=documented("csrf", "person_required", "fresh_code_required"),
+)
+@needs(Open.PERSON)
+async def begin_code(caller: Asker, centre: CentreHere) -> CodeBegun:
+    """A secret for an authenticator app. It counts once a code of it is confirmed; until then the old one does."""
+    if caller.has_code:
+        require_fresh_code(caller, centre.clock.now_ms())
+    secret = await centre.unit_of_work(lambda db: code_keeping.begin_code(db, centre, caller.account))
+    address = codes.address_of(secret, caller.account)
+    return CodeBegun(secret=secret, address=address, qr=_drawn(address))
+
+
+@router.post(
+    "/session/code/confirm",
+    operation_id="confirm_code",
+    responses=documented("csrf", "person_required", "no_code_begun", "bad_code"),
+)
+@needs(Open.PERSON)
+async def confirm_code(asked: GivenCode, request: Request, caller: Asker, centre: CentreHere) -> RecoveryCodes:
+    """Show that the app works by a first code. Other sessions of yours end."""
+    throttle: Throttle = request.app.state.throttle
+    limits: ApiLimits = request.app.state.limits
+    throttle.count(limits.code_rate, "code", caller.account)
+    fresh = await centre.unit_of_work(lambda db: code_keeping.confirm_code(db, centre, caller, asked.code))
+    throttle.forgive(limits.code_rate, "code", caller.account)
+    return RecoveryCodes(recovery_codes=list(fresh))
+
+
+@router.post(
+    "/session/recovery-codes",
+    operation_id="renew_recovery_codes",
+    responses=documented("csrf", "person_required", "fresh_code_required"),
+)
+@needs(Open.PERSON)
+async def renew_recovery_codes(caller: Asker, centre: CentreHere) -> RecoveryCodes:
+    """New recovery codes; those that there were count no more."""
+    require_fresh_code(caller, centre.clock.now_ms())
+    fresh = await centre.unit_of_work(lambda db: code_keeping.renew_recovery_codes(db, centre, caller.account))
+    return RecoveryCodes(recovery_codes=list(fresh))
+
+
+@router.post(
     "/session/password",
     operation_id="change_password",
     status_code=204,
-    responses=documented("bad_credentials", "csrf", "weak_password"),
+    responses=documented("bad_credentials", "csrf", "person_required", "weak_password", "passphrase_is_password"),
 )
-@needs(Open.SIGNED_IN)
+@needs(Open.PERSON)
 async def change_password(asked: NewPassword, request: Request, caller: Asker, centre: CentreHere) -> None:
     """Set a new password. The account's other sessions end; its API tokens stay."""
     await _check_password(request, centre, caller.account, asked.old_password)
+    sealed = await centre.reading(lambda db: people_keys.sealed_seeds_of(db, caller.account))
+    if await centre.aside(lambda: any(opens(one, asked.new_password) for one in sealed)):
+        raise Refused("passphrase_is_password", field="new_password")
     hashed = await accounts.hash_password(asked.new_password)
     await centre.unit_of_work(lambda db: accounts.change_password(db, caller=caller, password_hash=hashed))
 
 
-@router.get("/accounts", operation_id="list_accounts", responses=documented())
-@needs(Permission.ACCOUNT_READ)
-async def list_accounts(caller: Asker, centre: CentreHere) -> Page[AccountShown]:
-    """Everyone who may sign in."""
-    del caller
-    rows = await centre.reading(lambda db: list(db.exec(select(Account).order_by(Account.name))))
-    return Page(items=[AccountShown(name=r.name, full_name=r.full_name, created_at=moment(r.created_at)) for r in rows])
+async def _shown_again(request: Request, centre: CentreHere, caller: Caller) -> SessionShown:
+    fresh = await centre.reading(lambda db: accounts.caller_with(db, centre, caller.token_hash))
+    return session_shown(fresh, csrf=getattr(request.state, "csrf", None))
 
 
-@router.post(
-    "/accounts",
-    operation_id="add_account",
-    status_code=201,
-    responses=documented("account_exists", "csrf", "weak_password"),
-)
-@needs(Permission.ACCOUNT_MANAGE)
-async def add_account(asked: NewAccount, caller: Asker, centre: CentreHere) -> AccountShown:
-    """A new account; its first password should be changed at the first sign-in."""
-    del caller
-    hashed = await accounts.hash_password(asked.password)
-    row = await centre.unit_of_work(
-        lambda db: accounts.add_account(db, centre, name=asked.name, full_name=asked.full_name, password_hash=hashed)
-    )
-    return AccountShown(name=row.name, full_name=row.full_name, created_at=moment(row.created_at))
-
-
-@router.get("/tokens", operation_id="list_tokens", responses=documented())
-@needs(Open.SIGNED_IN)
-async def list_tokens(caller: Asker, centre: CentreHere) -> Page[TokenShown]:
-    """Your own tokens and sessions, newest first; never their secrets."""
-    rows = await centre.reading(lambda db: accounts.tokens_of(db, caller.account))
-    return Page(
-        items=[
-            TokenShown(
-                id=row.id,
-                name=row.name,
-                session=row.session,
-                created_at=moment(row.created_at),
-                expires_at=moment(row.expires_at),
-                last_used_at=moment_or_none(row.last_used_at),
-            )
-            for row in rows
-        ]
-    )
-
-
-@router.post("/tokens", operation_id="add_token", status_code=201, responses=documented("csrf", "bad_value"))
-@needs(Open.SIGNED_IN)
-async def add_token(asked: NewToken, caller: Asker, centre: CentreHere) -> TokenMade:
-    """A new API token for your account. Its secret is in this reply and nowhere else."""
-    made = await _token(centre, caller.account, asked.name, session=False, lasts_ms=asked.lasts_days * 24 * 3_600_000)
-    return TokenMade(id=made.id, name=made.name, token=made.secret, expires_at=moment(made.expires_at))
-
-
-@router.delete(
-    "/tokens/{token}", operation_id="revoke_token", status_code=204, responses=documented("csrf", "not_found")
-)
-@needs(Open.SIGNED_IN)
-async def revoke_token(
-    token: Annotated[str, Path(pattern="^[0-9a-f]{16}$")], caller: Asker, centre: CentreHere
-) -> None:
-    """End a token or session of yours at once."""
-    await centre.unit_of_work(lambda db: accounts.revoke_token(db, caller.account, token))
+def _drawn(address: str) -> str:
+    """A QR code as SVG that a page may show without inline styles."""
+    out = BytesIO()
+    segno.make(address, error="m").save(out, kind="svg", scale=5, border=4, xmldecl=False, omitsize=True, light="#fff")
+    return out.getvalue().decode()

@@ -42,7 +42,10 @@ def circle(text: str, field: str) -> Circle:
     if len(parts) != 2:
         raise Refused("bad_circle", field=field, limit="latitude,longitude radius", value=text[:80])
     latitude, longitude = _pair(parts[0], field, "bad_circle")
-    radius = number(parts[1], field, "bad_circle")
+    try:
+        radius = number(parts[1], field)
+    except Refused as problem:
+        raise _no_pair("bad_circle", field, "a decimal number", text) from problem
     if not 0 <= radius <= MAX_RADIUS_KM:
         raise Refused("bad_circle", field=field, limit=f"0 to {MAX_RADIUS_KM:.0f} km", value=text[:80])
     return Circle(latitude, longitude, radius)
@@ -105,11 +108,20 @@ def _km_of_arc(latitude: float, longitude: float, other_latitude: float, other_l
 def _pair(text: str, field: str, code: str) -> tuple[float, float]:
     parts = text.split(",")
     if len(parts) != 2:
-        raise Refused(code, field=field, limit="latitude,longitude", value=text[:80])
-    latitude, longitude = number(parts[0], field, code), number(parts[1], field, code)
+        raise _no_pair(code, field, "latitude,longitude", text)
+    try:
+        latitude, longitude = number(parts[0], field), number(parts[1], field)
+    except Refused as problem:
+        raise _no_pair(code, field, "decimal numbers", text) from problem
     if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-        raise Refused(code, field=field, limit="latitude -90 to 90, longitude -180 to 180", value=text[:80])
+        raise _no_pair(code, field, "latitude -90 to 90, longitude -180 to 180", text)
     return latitude, longitude
+
+
+def _no_pair(code: str, field: str, limit: str, text: str) -> Refused:
+    if code == "bad_polygon":
+        return _bad(field, limit, text[:80])
+    return Refused("bad_circle", field=field, limit=limit, value=text[:80])
 
 
 def _unrolled(points: Ring) -> Ring:
@@ -141,4 +153,4 @@ def _loops(flat: list[tuple[float, float]]) -> list[list[tuple[float, float]]]:
 
 
 def _bad(field: str, limit: str, value: str) -> Refused:
-    return Refused("bad_polygon", field=field, limit=limit, value=value)
+    return Refused("bad_polygon", field=field, limit=limit, value=field, reason=f"{value}; needed: {limit}")

@@ -25,8 +25,8 @@ def known_areas(data: bytes, province: str, name: str = "") -> KnownAreas:
     """Places in the form of CSV (code,name,kind,terrain,latitude_approx,longitude_approx) or GeoJSON.
 
     province: the code of the province that they are in; a code with "/" in it is a whole path. name: the province's,
-    where it is other than its code. GeoJSON features have `code` and `name` among their properties; a feature whose
-    code is the province's is the province. Raises Refused(bad_places, bad_area_path).
+    where it is other than its code. GeoJSON features have `code` or `path`, and `name`, among their properties; that
+    whose code is the province's is the province. Raises Refused(bad_places, bad_area_path).
     """
     try:
         text = data.decode("utf-8-sig")
@@ -70,7 +70,7 @@ def _features(text: str, top: AreaPath) -> Iterator[KnownArea]:
 
 
 def _area(values: Mapping[str, str], top: AreaPath, place: BaseGeometry | None) -> KnownArea:
-    code, name = values.get("code", ""), values.get("name", "")
+    code, name = values.get("path") or values.get("code", ""), values.get("name", "")
     if not name:
         raise Refused("bad_places", field="areas", limit="code, name", reason=f"no name for {code[:40]}")
     path = AreaPath(code if "/" in code or code == top else f"{top}/{code}")

@@ -83,10 +83,10 @@ def one_of(name: str, text: str, field: str) -> str:
     return "Likely" if text == "Very Likely" else text
 
 
-def number(text: str, field: str, code: str = "bad_value") -> float:
-    """A plain decimal number; neither NaN nor infinity is written so. Raises Refused(code)."""
+def number(text: str, field: str) -> float:
+    """A plain decimal number; neither NaN nor infinity is written so. Raises Refused(bad_value)."""
     if not _NUMBER.match(text) or not math.isfinite(value := float(text)):
-        raise Refused(code, field=field, limit="a decimal number", reason="not a number", value=text[:80])
+        raise _bad_value(text, field, ["a decimal number"])
     return value
 
 

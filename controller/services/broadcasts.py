@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, literal
+from sqlalchemy import ColumnElement, delete, insert, literal
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
+from controller.permissions import Permission
 from controller.services.areas import lies_in
 from controller.services.bulletins import approved_bulletins
 from controller.services.context import Changed, Context, Outgoing, note_deed
 from controller.services.links import slowest_transfer_s
 from controller.services.nodes import checked_volume
-from controller.services.orders import Targets, find_targets, give_order, nodes_in
+from controller.services.orders import Targets, give_order, nodes_in
 from controller.services.settings import SettingsInForce
+from controller.services.sight import broadcast_row, targets_for
 from controller.services.streams import references, slowest_rate, stream_now
 from controller.services.timetables import issue_timetables
 from controller.tables import Broadcast, BroadcastNode, Node, OwedOrder
@@ -89,15 +91,15 @@ def issue_now(session: Session, ctx: Context, form: IssueForm) -> Issued:
     """Make a broadcast with its signed order, owed to every node meant, all in one transaction.
 
     Raises Refused(field_required, not_found, not_approved, withdrawn, too_many, empty_target, volume_range, bad_value,
-    out_of_hours, too_long, emergency_needs_release).
+    out_of_hours, too_long, emergency_needs_release, not_permitted, second_person_required).
     """
     if form.precedence is Precedence.EMERGENCY:
         raise Refused("emergency_needs_release", field="precedence", limit="priority")
     if not 1 <= form.repeats <= MOST_REPEATS:
         raise Refused("bad_value", field="repeats", limit=f"1–{MOST_REPEATS}", reason=form.repeats)
-    bulletins = approved_bulletins(session, form.bulletins, field="bulletins")
+    bulletins = approved_bulletins(session, ctx, form.bulletins, field="bulletins")
     digests = [digest for row in bulletins for digest in row.renditions]
-    targets = find_targets(session, form.target_areas, form.target_nodes)
+    targets = targets_for(session, ctx, Permission.BROADCAST_ISSUE, form.target_areas, form.target_nodes)
     volume = None if form.volume is None else checked_volume(form.volume)
     refs = _announced(session, ctx, digests, targets)
     duration_ms = sum(ref.duration_ms for ref in refs) * form.repeats
@@ -137,9 +139,7 @@ def recall(session: Session, ctx: Context, *, id: str) -> Changed[BroadcastView]
 
     Recalling it again changes nothing. Raises Refused(not_found, broadcast_over, emergency_needs_cancel).
     """
-    row = session.get(Broadcast, id)
-    if row is None:
-        raise Refused("not_found", field="broadcast", value=id[:64])
+    row = broadcast_row(session, ctx, id, Permission.BROADCAST_RECALL)
     if row.status == "recalled":
         return Changed(_view(row))
     if row.precedence == int(Precedence.EMERGENCY):
@@ -179,8 +179,9 @@ def list_broadcasts(
     within: str | None = None,
     statuses: Sequence[str] = ("planned", "issued", "recalled", "ended", "crowded_out"),
     limit: int = 500,
+    seen: ColumnElement[bool] | None = None,
 ) -> tuple[BroadcastView, ...]:
-    """Broadcasts by their start: those that end after `since` and start before `until`."""
+    """Broadcasts by their start: those that end after `since` and start before `until`. seen: as `sight` has it."""
     query = select(Broadcast).where(col(Broadcast.status).in_(list(statuses)))
     if since is not None:
         query = query.where(col(Broadcast.start_at) + col(Broadcast.duration_ms) > since)
@@ -188,6 +189,8 @@ def list_broadcasts(
         query = query.where(Broadcast.start_at < until)
     if within is not None:
         query = query.where(lies_in(Broadcast.area, [AreaPath(within)]))
+    if seen is not None:
+        query = query.where(seen)
     query = query.order_by(col(Broadcast.start_at), col(Broadcast.id)).limit(limit)
     return tuple(_view(row) for row in session.exec(query))
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
-from controller.services.areas import area_named, lies_in
+from controller.permissions import Permission, is_second_person
+from controller.services.areas import lies_in, place_for
 from controller.services.context import Changed, Context, note_deed
 from controller.services.planning import plan_week
+from controller.services.sight import bulletin_row
 from controller.tables import Bulletin, Rendition
 from devices.protocol.common import MAX_RENDITIONS
 from devices.protocol.envelope import decode, encode
@@ -77,7 +79,7 @@ def draft_bulletin(
 
     Raises Refused(field_required, not_found, too_many, content_changed), Fault(storage_full).
     """
-    place = area_named(session, area)
+    place = place_for(session, ctx, area, Permission.BULLETIN_DRAFT)
     if not renditions:
         raise Refused("field_required", field="renditions")
     if len(renditions) > MAX_RENDITIONS:
@@ -105,10 +107,10 @@ def retitle_bulletin(session: Session, ctx: Context, *, id: str, title: str) -> 
 
     Raises Refused(not_found, locked, field_required).
     """
-    row = _row(session, id)
+    row = bulletin_row(session, ctx, id, Permission.BULLETIN_DRAFT)
     if row.status != "draft":
         raise Refused("locked", field="bulletin", value=row.title)
-    row.title = _title(title)
+    row.title, row.author = _title(title), ctx.account  # whoever wrote it last does not approve it
     row.content_hash = _content_hash(row.title, row.renditions)
     session.add(row)
     note_deed(session, ctx, "draft", "bulletin", row.id, detail=row.content_hash)
@@ -118,24 +120,26 @@ def retitle_bulletin(session: Session, ctx: Context, *, id: str, title: str) -> 
 def approve_bulletin(session: Session, ctx: Context, *, id: str, content_hash: str) -> BulletinView:  # noqa: A002
     """Approve exactly this content; from then on it is locked. Approving the same again changes nothing.
 
-    Raises Refused(not_found, content_changed, withdrawn).
+    Whoever made it does not approve it: Raises Refused(second_person_required), Refused(not_found, not_permitted,
+    content_changed, withdrawn).
     """
-    row = _row(session, id)
+    row = bulletin_row(session, ctx, id, Permission.BULLETIN_APPROVE)
     if row.content_hash != content_hash:
         raise Refused("content_changed", field="content_hash")
     if row.status == "withdrawn":
         raise Refused("withdrawn", field="bulletin", value=row.title)
     if row.status == "draft":
+        if not is_second_person(ctx.account, row.author):
+            raise Refused("second_person_required", field="bulletin", limit=2, value=row.title)
         row.status, row.approved_by, row.approved_at = "approved", ctx.account, ctx.now
         session.add(row)
-        alone = "own bulletin" if row.author == ctx.account else ""
-        note_deed(session, ctx, "approve", "bulletin", row.id, detail=f"{content_hash} {alone}".strip())
+        note_deed(session, ctx, "approve", "bulletin", row.id, detail=content_hash)
     return _view(session, row)
 
 
 def withdraw_bulletin(session: Session, ctx: Context, *, id: str) -> Changed[BulletinView]:  # noqa: A002
     """Take a bulletin out of every coming broadcast. Raises Refused(not_found)."""
-    row = _row(session, id)
+    row = bulletin_row(session, ctx, id, Permission.BULLETIN_WITHDRAW)
     if row.status == "withdrawn":
         return Changed(_view(session, row))
     row.status = "withdrawn"
@@ -162,19 +166,21 @@ def bulletin(session: Session, id: str) -> BulletinView:  # noqa: A002
     return _view(session, _row(session, id))
 
 
-def approved_bulletins(session: Session, ids: Sequence[str], *, field: str) -> tuple[Bulletin, ...]:
-    """The rows of bulletins that may be aired, in order.
+def approved_bulletins(session: Session, ctx: Context, ids: Sequence[str], *, field: str) -> tuple[Bulletin, ...]:
+    """The rows of bulletins that may be aired, in order. By an API token, only what somebody else has approved.
 
-    Raises Refused(field_required, not_found, not_approved, withdrawn, too_many).
+    Raises Refused(field_required, not_found, not_approved, withdrawn, too_many, second_person_required).
     """
     if not ids:
         raise Refused("field_required", field=field)
-    rows = [_row(session, one, field=field) for one in ids]
+    rows = [bulletin_row(session, ctx, one, field=field) for one in ids]
     for row in rows:
         if row.status == "withdrawn":
             raise Refused("withdrawn", field=field, value=row.title)
         if row.status != "approved":
             raise Refused("not_approved", field=field, value=row.title)
+        if ctx.may.by_token and not is_second_person(ctx.account, row.approved_by):
+            raise Refused("second_person_required", field=field, limit=2, value=row.title)
     if sum(len(row.renditions) for row in rows) > MAX_RENDITIONS:
         raise Refused("too_many", field=field, limit=MAX_RENDITIONS)
     return tuple(rows)

@@ -1,6 +1,7 @@
 """What a service is given besides its session, and what it gives back for the wire."""
 
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
@@ -8,16 +9,21 @@ from typing import Generic, TypeVar
 from sqlmodel import Session
 
 from controller.media import MediaStore
-from controller.tables import Deed
+from controller.permissions import Authority, Permission, all_of
+from controller.services.chain import append
 from devices.protocol.keys import SigningKey
 from devices.protocol.topics import AreaChannel
 from loa.clock import Clock
 from loa.entropy import Entropy
+from loa.errors import Refused
 from loa.names import AreaPath
 from loa.precedence import Precedence
 from loa.units import InstantMs, NodeId
 
 T = TypeVar("T")
+LOCAL = "local"
+ORIGIN: ContextVar[str] = ContextVar("loa_origin", default=LOCAL)
+"""From where the present request came; whoever lets requests in sets it."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,22 @@ class Context:
     province: AreaPath
     account: str
     media: MediaStore
+    origin: str = ""
+    """From where: an address, ``local`` for this machine."""
+    key_id: bytes = b""
+    """Of the key under which it is done, or of several, 8 bytes each; the controller's own where empty."""
+    authority: Authority | None = None
+    """What the person may do; None for the controller itself and for scripts at its own machine: everything."""
+
+    @property
+    def may(self) -> Authority:
+        """What whoever acts may do."""
+        return all_of(self.province) if self.authority is None else self.authority
+
+    def demand(self, permission: Permission, *areas: str) -> None:
+        """Raises Refused(not_permitted) where whoever acts does not have it at each of these areas."""
+        if not self.may.may(permission, *areas):
+            raise Refused("not_permitted", field="permission", value=str(permission))
 
     @property
     def now(self) -> InstantMs:
@@ -88,17 +110,11 @@ class Changed(Generic[T]):
 
 
 def note_deed(session: Session, ctx: Context, verb: str, object_kind: str, object_id: str, *, detail: str = "") -> None:
-    """Write down who did what."""
-    session.add(
-        Deed(
-            at=ctx.now,
-            account=ctx.account,
-            verb=verb,
-            object_kind=object_kind,
-            object_id=object_id,
-            detail=detail[:500],
-        )
-    )
+    """Write into the record who did what, from where, under which key: one insert, in the same unit of work."""
+    append(
+        session, at=ctx.now, account=ctx.account, verb=verb, object_kind=object_kind, object_id=object_id,
+        detail=detail, origin=ctx.origin, key=ctx.key_id or ctx.keys.key_id,
+    )  # fmt: skip
 
 
 def widest(areas: Iterable[str]) -> tuple[AreaPath, ...]:

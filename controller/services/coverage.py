@@ -8,8 +8,11 @@ from typing import Any
 from sqlalchemy import Row
 from sqlmodel import Session, col, select
 
+from controller.permissions import Permission
 from controller.services.broadcasts import targeted_nodes
-from controller.tables import Broadcast, BroadcastNode
+from controller.services.context import Context
+from controller.services.sight import broadcast_row, nodes_seen
+from controller.tables import Broadcast, BroadcastNode, Node
 from devices.protocol.reports import Receipt, ReceiptCause, ReceiptEvent
 from loa.errors import Refused
 from loa.units import InstantMs, NodeId
@@ -138,6 +141,14 @@ def coverage(session: Session, id: str) -> Coverage:  # noqa: A002
         for node in targeted_nodes(session, row):
             lines.setdefault(node, NodeCoverage(node))
     return coverage_of(id, lines.values())
+
+
+def coverage_seen(session: Session, ctx: Context, id: str) -> Coverage:  # noqa: A002
+    """As `coverage`, of the nodes that whoever acts sees. Raises Refused(not_found)."""
+    broadcast_row(session, ctx, id)
+    whole = coverage(session, id)
+    seen = set(session.exec(select(Node.id).where(nodes_seen(ctx, Permission.BROADCAST_READ))))
+    return coverage_of(id, (one for one in whole.nodes if one.node in seen))
 
 
 def coverages(session: Session, ids: Iterable[str]) -> tuple[Coverage, ...]:

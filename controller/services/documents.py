@@ -44,10 +44,14 @@ def issue_document(
 
 
 def documents_for(session: Session, area: AreaPath) -> tuple[tuple[int, OutDocument], ...]:
-    """Versions and documents of a place and those above it, widest first."""
+    """Versions and documents of a place and those above it, widest first; the record's head apart."""
     found: list[tuple[int, OutDocument]] = []
     for path in area.with_ancestors():
-        query = select(StateDocument).where(StateDocument.area == str(path)).order_by(col(StateDocument.channel))
+        query = (
+            select(StateDocument)
+            .where(StateDocument.area == str(path), StateDocument.channel != str(AreaChannel.RECORD))
+            .order_by(col(StateDocument.channel))
+        )
         found += [
             (row.version, OutDocument(path, AreaChannel(row.channel), row.payload)) for row in session.exec(query)
         ]

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 
 from sqlmodel import Session
 
+from controller.permissions import Permission
 from controller.services.broadcasts import area_of, expect_nodes, mark_recalled, targets_of
 from controller.services.bulletins import approved_bulletins
 from controller.services.context import Changed, Context, Outgoing, note_deed, widest
-from controller.services.orders import Targets, find_targets, give_order
+from controller.services.orders import Targets, give_order
+from controller.services.sight import broadcast_row, targets_for
 from controller.services.streams import references, slowest_rate, stream_now
 from controller.services.trust import authority_in_force
 from controller.tables import Broadcast, Node
@@ -68,12 +70,12 @@ def compose_alert(session: Session, ctx: Context, form: AlertForm) -> bytes:
     drill_mismatch).
     """
     _check_form(form)
-    targets = find_targets(session, form.target_areas, form.target_nodes)
+    targets = targets_for(session, ctx, Permission.ALERT_RELEASE, form.target_areas, form.target_nodes)
     if len(targets.areas) > MOST_AREAS:
         raise Refused("too_many", field="target_areas", limit=MOST_AREAS)
     if len(targets.nodes) > MAX_ORDER_NODES:
         raise Refused("too_many", field="target_nodes", limit=MAX_ORDER_NODES)
-    bulletins = approved_bulletins(session, form.bulletins, field="bulletins") if form.bulletins else []
+    bulletins = approved_bulletins(session, ctx, form.bulletins, field="bulletins") if form.bulletins else []
     digests = [digest for row in bulletins for digest in row.renditions]
     if len(digests) > MAX_RENDITIONS:
         raise Refused("too_many", field="bulletins", limit=MAX_RENDITIONS)
@@ -107,6 +109,8 @@ def compose_cancel(session: Session, ctx: Context, alerts: Sequence[str]) -> byt
     if len(alerts) > MAX_REFERENCES:
         raise Refused("too_many", field="alerts", limit=MAX_REFERENCES)
     rows = [_alert(session, one) for one in alerts]
+    for row in rows:
+        broadcast_row(session, ctx, row.id, Permission.ALERT_CANCEL)
     _check_kinds(Kind(rows[0].kind), rows)
     for row in rows:
         if row.status not in ("issued", "recalled") or row.expires_at <= ctx.now:
@@ -150,7 +154,7 @@ def release_alert(
     grants = _checked(session, ctx, data, body, approvals, roots)
     updated = [_alert(session, reference.hex()) for reference in body.references]
     _check_reach(session, grants, updated, body.kind)
-    targets = find_targets(session, body.areas, body.nodes)
+    targets = targets_for(session, ctx, Permission.ALERT_RELEASE, body.areas, body.nodes)
     refs = _streamed(session, ctx, body, targets)
     row = _row(session, ctx, body, targets, title=title, bulletins=bulletins)
     for one in updated:
@@ -163,7 +167,7 @@ def release_alert(
         repeats=body.repeats, gap_ms=body.gap_ms, siren=body.siren, replaces=body.references, alert_body=data,
         approvals=tuple(approvals),
     )  # fmt: skip
-    note_deed(session, ctx, "release", "broadcast", row.id, detail=_by_whom(grants))
+    note_deed(session, _under(ctx, grants), "release", "broadcast", row.id, detail=_by_whom(grants))
     return Changed(row.id, give_order(session, ctx, order, targets))
 
 
@@ -184,7 +188,7 @@ def cancel_alerts(
     for row in rows:
         if row.status == "issued":
             mark_recalled(session, ctx, row)
-        note_deed(session, ctx, "cancel", "broadcast", row.id, detail=_by_whom(grants))
+        note_deed(session, _under(ctx, grants), "cancel", "broadcast", row.id, detail=_by_whom(grants))
         order = Order(
             id=new_id(ctx.entropy), action=OrderAction.STOP, nodes=(NodeId("any"),), precedence=Precedence.EMERGENCY,
             kind=body.kind, issued_at=ctx.now, start_at=InstantMs(max(ctx.now, body.not_before)),
@@ -325,6 +329,11 @@ def _row(
     session.flush()
     expect_nodes(session, row.id, targets)
     return row
+
+
+def _under(ctx: Context, grants: Sequence[Grant]) -> Context:
+    """For the record: what is released went out under the approvers' keys."""
+    return replace(ctx, key_id=b"".join(grant.key_id for grant in grants))
 
 
 def _by_whom(grants: Sequence[Grant]) -> str:

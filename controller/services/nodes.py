@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
-from controller.services.areas import area_named, lies_in
+from controller.permissions import Permission
+from controller.services.areas import lies_in, place_for
 from controller.services.context import Changed, Context, OutControl, Outgoing, note_deed
-from controller.services.orders import Targets, find_targets, give_order
+from controller.services.orders import Targets, give_order
 from controller.services.settings import settings_of
-from controller.tables import Node, NodeState, Station
+from controller.services.sight import node_row, nodes_seen, targets_for
+from controller.tables import BrokerLogin, Node, NodeKey, NodeState, Station
 from devices.protocol.documents import Placement
 from devices.protocol.envelope import decode, seal
 from devices.protocol.orders import Order, OrderAction
@@ -62,7 +64,7 @@ class Enrolled:
 
 def add_station(session: Session, ctx: Context, *, id: str, area: str, description: str = "") -> str:  # noqa: A002
     """Add a station; adding it again the same is harmless. Raises Refused(not_found, already_exists)."""
-    name, place = node_id(id), area_named(session, area)
+    name, place = node_id(id), place_for(session, ctx, area, Permission.NODE_ENROL)
     row = session.get(Station, name)
     if row is not None:
         if row.area != place:
@@ -90,12 +92,12 @@ def enrol_node(
     Raises Refused(bad_node_id, not_found, already_exists where another key holds the name, bad_key, bus_address_taken,
     bus_address_range).
     """
-    name, place = node_id(id), area_named(session, area)
+    name, place = node_id(id), place_for(session, ctx, area, Permission.NODE_ENROL)
     if len(public_key) != 32:
         raise Refused("bad_key", field="public_key", limit="32 bytes")
-    _check_bus(session, name, station, bus_address)
+    _check_bus(session, ctx, name, station, bus_address)
     row = session.get(Node, name)
-    if row is not None and row.public_key != public_key:
+    if row is not None and (row.public_key != public_key or not ctx.may.may(Permission.NODE_ENROL, row.area)):
         raise Refused("already_exists", field="id", value=name)
     if row is None:
         row = Node(
@@ -106,12 +108,44 @@ def enrol_node(
         enrolled = Enrolled(name, place, row.placement)
         return Changed(enrolled, Outgoing(controls=(OutControl(name, row.placement),)))
     row.station, row.bus_address, row.retired_at = station, bus_address, None
-    return _place(session, ctx, row, place, "enrol")
+    changed = _place(session, ctx, row, place, "enrol")
+    _note_key(session, ctx, row)
+    return changed
+
+
+def replace_box(session: Session, ctx: Context, *, id: str, public_key: bytes) -> Changed[Enrolled]:  # noqa: A002
+    """Another box takes a node's place: its name, its history, and a placement for the new key.
+
+    From now on the old key is not believed; what it signed stays in the history, with the key. Raises
+    Refused(not_found, bad_key).
+    """
+    row = node_row(session, ctx, id, Permission.NODE_ENROL)
+    if len(public_key) != 32:
+        raise Refused("bad_key", field="public_key", limit="32 bytes")
+    row.public_key, row.retired_at = public_key, None
+    changed = _place(session, ctx, row, AreaPath(row.area), "replace")
+    _note_key(session, ctx, row)
+    return changed
+
+
+def _note_key(session: Session, ctx: Context, row: Node) -> None:
+    """Keep the node's key, and until when the one before it counted."""
+    for old in session.exec(select(NodeKey).where(NodeKey.node == row.id, col(NodeKey.until).is_(None))):
+        if old.public_key != row.public_key:
+            old.until = ctx.now
+            session.add(old)
+    held = session.get(NodeKey, (row.id, row.public_key))
+    if held is None:
+        held = NodeKey(node=row.id, public_key=row.public_key, since=ctx.now)
+    held.until = None
+    session.add(held)
+    session.flush()
 
 
 def move_node(session: Session, ctx: Context, *, id: str, area: str) -> Changed[Enrolled]:  # noqa: A002
     """Sign a new placement. Raises Refused(not_found)."""
-    row, place = _node(session, id), area_named(session, area)
+    row = node_row(session, ctx, id, Permission.NODE_ENROL)
+    place = place_for(session, ctx, area, Permission.NODE_ENROL)
     return _place(session, ctx, row, place, "place")
 
 
@@ -134,16 +168,19 @@ def _place(session: Session, ctx: Context, row: Node, place: AreaPath, verb: str
 
 
 def retire_node(session: Session, ctx: Context, *, id: str) -> None:  # noqa: A002
-    """The node counts no more; what it reported stays. Raises Refused(not_found)."""
-    row = _node(session, id)
+    """The node counts no more, and the broker lets it in no more; what it reported stays. Raises Refused(not_found)."""
+    row = node_row(session, ctx, id, Permission.NODE_ENROL)
     row.retired_at = ctx.now
     session.add(row)
+    login = session.get(BrokerLogin, row.id)
+    if login is not None:
+        session.delete(login)
     note_deed(session, ctx, "retire", "node", row.id)
 
 
 def set_volume(session: Session, ctx: Context, *, id: str, volume: float) -> Outgoing:  # noqa: A002
     """Order a node's volume from now on. Raises Refused(not_found, volume_range)."""
-    row = _node(session, id)
+    row = node_row(session, ctx, id, Permission.NODE_VOLUME)
     row.volume = checked_volume(volume)
     session.add(row)
     note_deed(session, ctx, "volume", "node", row.id, detail=str(row.volume))
@@ -156,7 +193,7 @@ def sound_test_tone(
     volume: float | None = 30,
 ) -> Outgoing:  # fmt: skip
     """A short tone, quiet unless told otherwise. Raises Refused(empty_target, not_found, volume_range)."""
-    targets = find_targets(session, target_areas, target_nodes)
+    targets = targets_for(session, ctx, Permission.NODE_TEST, target_areas, target_nodes)
     level = None if volume is None else Percent(checked_volume(volume))
     order = _order(ctx, OrderAction.TEST_TONE, level, TONE_LIFE_MS, NodeId("any"))
     note_deed(session, ctx, "test", "node", order.id.hex(), detail=", ".join((*targets.areas, *targets.nodes)))
@@ -187,6 +224,7 @@ def list_nodes(
 ) -> tuple[NodeView, ...]:
     """Nodes by name, with how they are."""
     query = select(Node, NodeState).join(NodeState, col(NodeState.node) == col(Node.id), isouter=True)
+    query = query.where(nodes_seen(ctx))
     if within is not None:
         query = query.where(lies_in(Node.area, [AreaPath(within)]))
     if not retired:
@@ -198,7 +236,7 @@ def list_nodes(
 
 def node(session: Session, ctx: Context, id: str) -> NodeView:  # noqa: A002
     """One node. Raises Refused(not_found)."""
-    row = _node(session, id)
+    row = node_row(session, ctx, id)
     return _view(row, session.get(NodeState, row.id), ctx.now, settings_of(session, ctx).health_interval_s)
 
 
@@ -226,19 +264,13 @@ def _view(row: Node, state: NodeState | None, now: InstantMs, interval_s: int) -
     )  # fmt: skip
 
 
-def _node(session: Session, name: str) -> Node:
-    row = session.get(Node, node_id(name))
-    if row is None:
-        raise Refused("not_found", field="node", value=name)
-    return row
-
-
-def _check_bus(session: Session, name: NodeId, station: str | None, bus_address: int) -> None:
+def _check_bus(session: Session, ctx: Context, name: NodeId, station: str | None, bus_address: int) -> None:
     if station is None:
         if bus_address != 0:
             raise Refused("bus_address_range", field="bus_address", limit="0 without a station")
         return
-    if session.get(Station, node_id(station)) is None:
+    held = session.get(Station, node_id(station))
+    if held is None or not ctx.may.may(Permission.NODE_ENROL, held.area):
         raise Refused("not_found", field="station", value=station)
     if not 1 <= bus_address <= 254:
         raise Refused("bus_address_range", field="bus_address", limit="1–254")

@@ -30,6 +30,7 @@ _CURABLE = frozenset(
         RefusalReason.REPLAY,
         RefusalReason.BAD_SIGNATURE,
         RefusalReason.RETAINED_FORBIDDEN,
+        RefusalReason.APPROVAL_MISSING,
     }
 )
 """Says nothing for good of the order itself: keep on sending.

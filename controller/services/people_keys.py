@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
-from controller.services.areas import area_named
+from controller.permissions import Permission
+from controller.services.areas import place_for
 from controller.services.context import Context, note_deed
 from controller.tables import PersonKey
 from devices.protocol.envelope import decode, encode
@@ -40,7 +41,7 @@ def keep_person_key(session: Session, ctx: Context, *, sealed_seed: bytes, wishe
 
     Raises Refused: not_found (the area), too_many (of one kind at once).
     """
-    area_named(session, wished.area)
+    place_for(session, ctx, wished.area, Permission.KEY_OWN)
     mine = session.exec(
         select(PersonKey.id).where(
             PersonKey.account == ctx.account, PersonKey.kind == int(wished.kind), col(PersonKey.retired_at).is_(None)
@@ -66,14 +67,25 @@ def list_person_keys(session: Session, *, account: str | None = None) -> tuple[P
     return tuple(_view(row) for row in session.exec(query))
 
 
+def keys_seen(session: Session, ctx: Context, *, account: str | None = None) -> tuple[PersonKeyView, ...]:
+    """As `list_person_keys`, those for places that whoever acts sees; a wider area's concern them too."""
+    views = list_person_keys(session, account=account)
+    return tuple(view for view in views if ctx.may.sees(Permission.ALERT_READ, around=[view.wished.area]))
+
+
 def own_key(session: Session, ctx: Context, key: str) -> PersonKeyView:
     """One of the acting account's. Raises Refused(not_found), for others' keys too."""
     return _view(_own(session, ctx, key))
 
 
-def sealed_seed_of(session: Session, ctx: Context, key: str) -> bytes:
-    """What the passphrase opens, of a key of the acting account. Raises Refused(not_found, key_retired)."""
+def sealed_seed_of(session: Session, ctx: Context, key: str, *, kind: Kind | None = None) -> bytes:
+    """What the passphrase opens, of a key of the acting account.
+
+    kind: what it is to approve. Raises Refused(not_found, key_retired, drill_mismatch).
+    """
     row = _own(session, ctx, key)
+    if kind is not None and row.kind != int(kind):
+        raise Refused("drill_mismatch", field="key", reason=f"signs {Kind(row.kind).name.lower()} only")
     if row.retired_at is not None:
         raise Refused("key_retired", field="key", value=key)
     return row.sealed_seed

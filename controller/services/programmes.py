@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
-from controller.services.areas import area_named, lies_in
+from controller.permissions import Permission
+from controller.services.areas import area_named, lies_in, place_for
 from controller.services.bulletins import approved_bulletins
 from controller.services.context import Changed, Context, note_deed, widest
 from controller.services.nodes import checked_volume
 from controller.services.planning import plan_week
+from controller.services.sight import programme_row
 from controller.tables import Node, Programme
 from loa.entropy import new_id
 from loa.errors import Refused
@@ -79,7 +81,7 @@ def change_programme(session: Session, ctx: Context, id: str, form: ProgrammeFor
 
     Raises as add_programme, and Refused(locked).
     """
-    row = _row(session, id)
+    row = programme_row(session, ctx, id, Permission.PROGRAMME_MANAGE)
     if row.stopped_at is not None:
         raise Refused("locked", field="programme", value=row.title)
     return _store(session, ctx, row, form, "change")
@@ -87,7 +89,7 @@ def change_programme(session: Session, ctx: Context, id: str, form: ProgrammeFor
 
 def stop_programme(session: Session, ctx: Context, *, id: str) -> Changed[ProgrammeView]:  # noqa: A002
     """No more broadcasts of it; what is sounding goes on. Raises Refused(not_found)."""
-    row = _row(session, id)
+    row = programme_row(session, ctx, id, Permission.PROGRAMME_STOP)
     if row.stopped_at is not None:
         return Changed(_view(row))
     row.stopped_at = ctx.now
@@ -121,8 +123,8 @@ def _store(session: Session, ctx: Context, row: Programme, form: ProgrammeForm, 
     if len(form.excluded) > MOST_EXCLUDED:
         raise Refused("too_many", field="excluded", limit=MOST_EXCLUDED)
     check_recurrence(form.starts_on, form.recurrence, form.excluded)
-    approved_bulletins(session, form.rundown, field="rundown")
-    area = area_named(session, form.area)
+    approved_bulletins(session, ctx, form.rundown, field="rundown")
+    area = place_for(session, ctx, form.area, Permission.PROGRAMME_MANAGE)
     row.area = area
     row.title = form.title.strip()[:200]
     row.starts_on, row.recurrence, row.excluded = form.starts_on, form.recurrence, sorted(form.excluded)

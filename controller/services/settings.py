@@ -36,6 +36,12 @@ class SettingsInForce:
         return Settings(area=place, version=0, issued_at=InstantMs(0))
 
 
+def places_with_settings(session: Session) -> tuple[AreaPath, ...]:
+    """The areas that have a settings document of their own."""
+    query = select(StateDocument.area).where(StateDocument.channel == str(AreaChannel.SETTINGS))
+    return tuple(AreaPath(area) for area in session.exec(query))
+
+
 def ensure_settings(session: Session, ctx: Context, *, health_interval_s: int | None = None) -> Outgoing:
     """The province's settings document, issued where there is none yet or the health interval differs."""
     held = settings_of(session, ctx)

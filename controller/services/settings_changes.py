@@ -5,13 +5,20 @@ from dataclasses import replace
 
 from sqlmodel import Session
 
-from controller.services.areas import area_named
-from controller.services.context import Changed, Context, note_deed
+from controller.permissions import Permission
+from controller.services.areas import place_for
+from controller.services.bulletins import approved_bulletins
+from controller.services.context import Changed, Context, Outgoing, note_deed
 from controller.services.planning import plan_week
-from controller.services.settings import issue_settings, settings_of
-from devices.protocol.documents import Hours, Settings
+from controller.services.settings import issue_settings, places_with_settings, settings_of
+from controller.services.streams import plan_streams, references
+from devices.protocol.documents import Hours, Settings, Siren
 from loa.errors import Refused
-from loa.units import DurationMs, Percent
+from loa.units import DurationMs, InstantMs, Percent
+
+MAX_SIRENS = 32
+STORED_WITHIN_MS = 3_600_000
+"""A stored sound goes out within an hour, ahead of what is needed later."""
 
 
 def change_settings(
@@ -30,7 +37,7 @@ def change_settings(
 
     Raises Refused(not_found, volume_range, bad_value).
     """
-    place = area_named(session, area)
+    place = place_for(session, ctx, area, Permission.SETTINGS_MANAGE)
     held = settings_of(session, ctx, place)
     for name, level in (
         ("ordinary_cap", ordinary_cap),
@@ -56,3 +63,29 @@ def change_settings(
     note_deed(session, ctx, "settings", "area", place)
     outgoing = issue_settings(session, ctx, wanted) + plan_week(session, ctx)
     return Changed(settings_of(session, ctx, place), outgoing)
+
+
+def store_siren(session: Session, ctx: Context, *, area: str, code: int, bulletin: str) -> Changed[Siren]:
+    """Have all nodes of an area keep an approved bulletin as the sound of this code; 255 is the drill announcement.
+
+    It takes the place of what had the code, in the settings of the area and of every place inside that has its own.
+    Raises Refused(not_found, bad_value, not_approved, withdrawn, too_many).
+    """
+    place = place_for(session, ctx, area, Permission.SETTINGS_MANAGE)
+    if not 1 <= code <= 255:
+        raise Refused("bad_value", field="code", limit="1–255", reason=code)
+    (row,) = approved_bulletins(session, ctx, [bulletin], field="bulletin")
+    if len(row.renditions) != 1:
+        raise Refused("too_many", field="renditions", limit=1)
+    (digest,) = row.renditions
+    plan_streams(session, ctx, {digest: InstantMs(ctx.now + STORED_WITHIN_MS)})
+    siren = Siren(code=code, rendition=references(session, [digest])[digest])
+    outgoing = Outgoing()
+    for where in sorted({place, *(one for one in places_with_settings(session) if place.covers(one))}):
+        held = settings_of(session, ctx, where)
+        kept = (*(one for one in held.sirens if one.code != code), siren)
+        if len(kept) > MAX_SIRENS:
+            raise Refused("too_many", field="sirens", limit=MAX_SIRENS)
+        outgoing += issue_settings(session, ctx, replace(held, area=where, sirens=kept))
+    note_deed(session, ctx, "siren", "area", place, detail=f"{code} {row.title}")
+    return Changed(siren, outgoing)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from sqlmodel import Session
@@ -16,6 +17,9 @@ from devices.protocol.renewal import RENEW_AFTER_MS, read_appointment, read_revo
 from devices.protocol.topics import AreaChannel
 from devices.protocol.trust import Appointment, Power, RootSet, Trust
 from loa.units import InstantMs
+
+ROOTS = "roots"
+"""Who did what the roots signed, in the record."""
 
 
 def renew_trust(
@@ -74,18 +78,30 @@ def _note_what_is_new(session: Session, ctx: Context, before: object, after: obj
             roots = open_sealed(payload).message
             if isinstance(roots, RootSet):
                 detail = f"{roots.threshold} of {len(roots.roots)} must sign"
-                note_deed(session, ctx, "replace_roots", "root_set", str(roots.version), detail=detail)
+                note_deed(
+                    session, _by_roots(ctx, payload), "replace_roots", "root_set", str(roots.version), detail=detail
+                )
     known = {read_appointment(payload).id for payload in (held.appointments if held else ())}
     for payload in after.appointments:
         one = read_appointment(payload)
         if one.id not in known:
-            note_deed(session, ctx, "appoint", "appointment", one.id.hex(), detail=appointment_detail(one))
+            note_deed(
+                session, _by_roots(ctx, payload), "appoint", "appointment", one.id.hex(), detail=appointment_detail(one)
+            )
     known_bodies = {read_revocation(payload) for payload in (held.revocations if held else ())}
     for payload in after.revocations:
         revocation = read_revocation(payload)
         if revocation not in known_bodies:
             for gone in revocation.ids:
-                note_deed(session, ctx, "revoke", "appointment", gone.hex(), detail=revocation.reason)
+                note_deed(
+                    session, _by_roots(ctx, payload), "revoke", "appointment", gone.hex(), detail=revocation.reason
+                )
+
+
+def _by_roots(ctx: Context, payload: bytes) -> Context:
+    """For the record: this was done by who holds the roots, under the roots' keys."""
+    keys = b"".join(one.key_id for one in open_sealed(payload).signatures)
+    return replace(ctx, account=ROOTS, key_id=keys)
 
 
 def appointment_detail(one: Appointment) -> str:

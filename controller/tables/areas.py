@@ -1,6 +1,8 @@
 """Areas: province, communes, villages."""
 
-from sqlalchemy import BigInteger
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column
 from sqlmodel import Field, SQLModel
 
 
@@ -13,4 +15,9 @@ class Area(SQLModel, table=True):
     """As people write it: Cô Tô."""
     kind: str = ""
     """tỉnh, phường, xã, đặc khu, thôn, bản, khu."""
+    population: int | None = Field(default=None, sa_type=BigInteger)
+    languages: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    """Spoken there, the first one first; BCP 47: vi, tyz (Tày), ium (Dao)."""
+    geometry: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
+    """GeoJSON Polygon or MultiPolygon, WGS 84 (RFC 7946)."""
     created_at: int = Field(sa_type=BigInteger)

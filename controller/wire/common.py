@@ -33,6 +33,8 @@ class WireCounters:
     """Publishes of orders, by area and to single nodes."""
     documents_sent: int = 0
     acknowledged: int = 0
+    contested: int = 0
+    """How often a node's connection was found to be fought over."""
     dropped: int = 0
     """Messages not looked at, because too many waited."""
     faults: Counter[str] = field(default_factory=Counter)

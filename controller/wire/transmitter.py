@@ -7,11 +7,13 @@ from typing import Any
 
 from controller.services.context import Context, Outgoing
 from controller.wire.common import WireContext, keep_going, log
+from controller.wire.contested import Contested
 from controller.wire.documents import DocumentDesk
 from controller.wire.freshness import Freshness
 from controller.wire.liveness import Liveness
 from controller.wire.orders import OrderDesk
 from controller.wire.reconcile import Reconciliation
+from controller.wire.record_watch import RecordWatch
 from controller.wire.records import keep_group
 from controller.wire.registry import NodeRegistry
 from controller.wire.reports import REPORT_CHANNELS, Arrived, Believed, ReportDesk
@@ -53,6 +55,8 @@ class Transmitter:
         self.reports = ReportDesk(wire, self.registry, self._keep)
         self.reconciliation = Reconciliation(wire, self.registry, self.documents, self.orders, context)
         self.liveness = Liveness(wire, health_interval_s)
+        self.record = RecordWatch(wire, context)
+        self.contested = Contested()
         self._freshness = Freshness()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -71,6 +75,7 @@ class Transmitter:
             ("stream ends", self.streams.end_turn),
             ("reconciliation", self.reconciliation.turn),
             ("liveness", self.liveness.turn),
+            ("record", self._record_turn),
         ):
             self._spawn(keep_going(name, self.wire, turn), name)
         await self.wire.link.start(self)
@@ -161,6 +166,9 @@ class Transmitter:
         if await self.registry.find(name) is None:
             self.reports.refuse(name[:40], "untrusted_key")
 
+    async def _record_turn(self) -> None:
+        await self.send(await self.record.turn())
+
     # Reports.
 
     async def _keep(self, believed: list[Believed]) -> None:
@@ -182,8 +190,13 @@ class Transmitter:
             self._freshness.took(report)
             self.reconciliation.heard_health(one.node, report)
             self.liveness.heard(one.node.id, report)
+            self.record.heard(one.node.id, report.record)
         elif isinstance(report, Presence):
             self.liveness.hinted(one.node.id, report)
+            if not one.retained and self.contested.heard(one.node.id, report, one.at):
+                log.warning("%s comes again and again: two under its name, or a bad link", one.node.id)
+                self.wire.counters.contested += 1
+                self.wire.events.publish("node", one.node.id, contested=True)
 
     def _heard_again(self, one: Believed) -> None:
         """An old health: played back, or of a wiped box without the time. Such a box is helped all the same."""

@@ -310,8 +310,11 @@ class MqttLink:
 
     def _on_connect(self, client: paho.Client, _data: object, _flags: object, code: Any, _properties: object) -> None:
         self._progress = True
-        if client is self._client:
-            self._heard.append(lambda: self._accepted(code))
+        if client is not self._client:
+            return
+        if code.is_failure:  # at once: paho says next that the connection is lost, and that would be the reason
+            self._lose(f"refused by the broker: {code}")
+        self._heard.append(self._accepted)
 
     def _on_subscribe(
         self, client: paho.Client, _data: object, mid: int, codes: list[Any], _properties: object
@@ -339,10 +342,7 @@ class MqttLink:
 
     # What follows from it.
 
-    def _accepted(self, code: Any) -> None:
-        if code.is_failure:
-            self._lose(f"refused by the broker: {code}")
-            return
+    def _accepted(self) -> None:
         self._connected = True
         self._subscribe(self._topics)
         if not self._awaited:

@@ -40,9 +40,10 @@ class Channel(IntEnum):
     RECEIPT = 18
     WANT = 19
     TIME = 20
+    AREA_RECORD = 21
 
 
-_AREA = dict(zip(topics.AreaChannel, (1, 2, 3, 4), strict=True))
+_AREA = dict(zip(topics.AreaChannel, (1, 2, 3, 4, 21), strict=True))
 _DOWN = dict(zip(topics.DownChannel, (5, 6, 7), strict=True))
 _UP = dict(zip(topics.UpChannel, (16, 17, 18, 19, 20), strict=True))
 _AREA_NAMES = {code: name for name, code in _AREA.items()}

@@ -28,6 +28,10 @@ class Airing:
     kept_off: bool = False
     """Wanted the air while another had it."""
     turns: int = 0
+    heard_to_an_end: bool = False
+    """Some repeat of it has sounded to its end, since the box was switched on."""
+    resumed: bool = False
+    """It had begun before the box was switched on."""
     alone: bool = False
     """Goes by itself instead of in phase with the others: after an interruption, or late within its grace."""
     repeat: int = 0
@@ -67,6 +71,7 @@ class Airing:
     def ended_repeat(self, now: InstantMs) -> None:
         """A repeat came to its end."""
         assert self.place is not None
+        self.heard_to_an_end = True
         if self.place.offset_ms <= self.plan.length_ms * (1 - _WHOLE_SHARE):
             self.turns += 1
         if self.alone:

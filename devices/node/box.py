@@ -4,16 +4,20 @@ import asyncio
 import os
 import signal
 import socket
-import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from devices.links.port import Link
 from devices.node.boxfile import BoxConfig
 from devices.node.disk import DiskStorage
+from devices.node.enrolled import EnrolmentFolder
+from devices.node.enrolling import Centre
 from devices.node.node import Node
 from devices.node.ports import Speaker
 from devices.node.recording import RecordingSpeaker
 from devices.protocol.identity import NodeIdentity
+from devices.protocol.label import Label, read_label
 from loa.clock import Clock, SystemClock
 from loa.entropy import system_entropy
 from loa.errors import Fault, LoaError, Refused
@@ -41,6 +45,13 @@ def _speaker(config: BoxConfig, identity: NodeIdentity, clock: Clock) -> Speaker
     return SoundCardSpeaker(clock, device=config.sound_device)
 
 
+def _authority(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused("bad_certificate", field="ca_file", reason=str(error)[:100]) from error
+
+
 def _link(config: BoxConfig, identity: NodeIdentity, clock: Clock) -> Link:
     if config.bus is not None:
         try:
@@ -49,10 +60,11 @@ def _link(config: BoxConfig, identity: NodeIdentity, clock: Clock) -> Link:
             raise Refused("extra_missing", field="bus", extra="station", package=error.name) from error
         return SerialLink(config.bus.port, config.bus.baud, config.bus.address, identity.node, clock)
     from devices.links.mqtt import MqttLink
+    from devices.links.tls import pinned_context
 
     assert config.broker is not None
     password = config.password()
-    tls = ssl.create_default_context(cafile=config.ca_file) if config.ca_file is not None else None
+    tls = pinned_context(_authority(config.ca_file)) if config.ca_file is not None else None
     username = config.username or (identity.node if password is not None else None)
     return MqttLink(
         config.broker,
@@ -63,6 +75,52 @@ def _link(config: BoxConfig, identity: NodeIdentity, clock: Clock) -> Link:
         password=password,
         tls=tls,
     )
+
+
+@asynccontextmanager
+async def _way_to_centre(config: BoxConfig, label: Label, clock: Clock) -> AsyncIterator[Centre]:
+    """HTTPS; through the station for a box on its bus."""
+    from devices.links.https import HttpsCentre
+
+    if config.bus is None:
+        yield HttpsCentre(label.address, label.tls_pin)
+        return
+    try:
+        from devices.links.serial import SerialLink
+        from devices.node.bus_enrolling import NEW_BOX, BusCentre
+    except ModuleNotFoundError as error:
+        raise Refused("extra_missing", field="bus", extra="station", package=error.name) from error
+    centre = BusCentre(SerialLink(config.bus.port, config.bus.baud, config.bus.address, NEW_BOX, clock), system_entropy)
+    await centre.start()
+    try:
+        yield centre
+    finally:
+        await centre.stop()
+
+
+async def enrol_box(config: BoxConfig, tell: Callable[[str], None]) -> str:
+    """Make this box known by its label, where it is not yet. Returns its name.
+
+    Raises Refused(bad_label, bad_centre_address, already_enrolled, enrolment_rejected, wrong_roots),
+    OperatorNeeded(already_running).
+    """
+    from devices.node.enrolling import Enrolling
+
+    assert config.enrol is not None
+    assert config.data is not None
+    label = read_label(config.enrol, address=config.centre or "")
+    storage = DiskStorage(config.data)  # one process a folder, here too
+    clock = SystemClock()
+    tell_systemd("READY=1")
+    watchdog = asyncio.create_task(_watchdog(clock))
+    try:
+        async with _way_to_centre(config, label, clock) as centre:
+            folder = EnrolmentFolder(config.data)
+            done = await Enrolling(label, folder, centre, clock, system_entropy, tell=tell).run()
+    finally:
+        watchdog.cancel()
+        storage.close()
+    return done.node
 
 
 async def run_box(config: BoxConfig) -> None:

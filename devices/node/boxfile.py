@@ -11,11 +11,14 @@ from loa.errors import Refused
 EXAMPLE = """\
 # A loudspeaker box. Start it with:  loa node --config /etc/loa/node.toml
 
-# The identity file made by `loa keys node` at enrolment: name, key, pinned roots. Secret.
-identity = "/etc/loa/identity.json"
+# The label on this box, as its QR code reads; or the code below it, together with the centre's address. From it the
+# box gets its name, the roots and the way to the broker, once a technician has confirmed it. Once is enough.
+enrol = "LOA1+HTTPS://LOA.EXAMPLE.VN:8443+..."
+# centre = "https://loa.example.vn:8443"
 
-# The centre's broker: mqtt://host:1883, or mqtts://host:8883 with TLS. Leave it out for a box on a station's bus.
-broker = "mqtt://loa.example.vn:1883"
+# Without a label: an identity file (`loa nodes enrol NAME --identity-out FILE`) and the centre's broker.
+# identity = "/etc/loa/identity.json"
+# broker = "mqtts://loa.example.vn:8883"   # or mqtt://host:1883; left out for a box on a station's bus
 # username = "co-to-01"                    # by default the node's name, where there is a password
 # password_file = "/etc/loa/broker-password"
 # ca_file = "/etc/loa/ca.pem"              # the broker's certificate authority, where the system does not know it
@@ -40,6 +43,8 @@ rtc_trusted = false
 """
 
 _FIELDS: dict[str, type | tuple[type, ...]] = {
+    "enrol": str,
+    "centre": str,
     "identity": str,
     "broker": str,
     "username": str,
@@ -65,8 +70,10 @@ class Bus:
 
 @dataclass(frozen=True, kw_only=True)
 class BoxConfig:
-    """What a box is run with; either `broker` or `bus`."""
+    """What a box is run with; either `broker` or `bus`, or a label (`enrol`) that leads to them."""
 
+    enrol: str | None = None
+    centre: str | None = None
     identity: Path | None = None
     broker: str | None = None
     username: str | None = None
@@ -122,6 +129,8 @@ def parse_box_file(text: str, folder: Path) -> BoxConfig:
     if speaker.startswith("record:"):
         speaker = f"record:{folder / speaker.removeprefix('record:')}"
     return BoxConfig(
+        enrol=raw.get("enrol"),
+        centre=raw.get("centre"),
         identity=place("identity"),
         broker=raw.get("broker"),
         username=raw.get("username"),
@@ -158,11 +167,16 @@ def _bus(raw: dict[str, Any]) -> Bus:
     return Bus(port=raw["port"], baud=raw["baud"], address=raw["address"])
 
 
+def over(config: BoxConfig, **given: Any) -> BoxConfig:
+    """The file's settings with the command line's over them."""
+    return replace(config, **{name: value for name, value in given.items() if value is not None})
+
+
 def complete(config: BoxConfig, **given: Any) -> BoxConfig:
     """The file's settings with the command line's over them, checked. Raises Refused(bad_box_config)."""
-    config = replace(config, **{name: value for name, value in given.items() if value is not None})
+    config = over(config, **given)
     if config.identity is None:
-        raise _bad("identity", "missing: give --identity FILE or --config FILE")
+        raise _bad("identity", "missing: give --enrol LABEL, --identity FILE or --config FILE")
     if config.data is None:
         raise _bad("data", "missing: give --data DIR or --config FILE")
     if (config.broker is None) == (config.bus is None):

@@ -69,7 +69,7 @@ class Conductor:
     def resume(self, plan: Plan) -> None:
         """An order that was under way before a restart; an emergency that had begun goes on in phase."""
         airing = Airing(plan)
-        airing.told_start = airing.kept_off = self._ledger.begun(plan.id)
+        airing.told_start = airing.kept_off = airing.resumed = self._ledger.begun(plan.id)
         self._airings[plan.id] = airing
         self.reconsider()
 
@@ -225,11 +225,20 @@ class Conductor:
             if now > plan.start_at + plan.grace_ms:
                 self.stage.end(airing, ReceiptEvent.SKIPPED, self._why_missed(airing))
         elif airing.next_place(now) is None:
-            expired = plan.expires_at is not None and now >= plan.expires_at
-            if airing.told_start:
-                self.stage.end(airing, ReceiptEvent.FINISHED, ReceiptCause.EXPIRED if expired else ReceiptCause.NONE)
-            else:
-                self.stage.end(airing, ReceiptEvent.SKIPPED, self._why_missed(airing))
+            self._nothing_left(airing, now)
+
+    def _nothing_left(self, airing: Airing, now: InstantMs) -> None:
+        """It is over while it is off the air. "Finished" is said of what has sounded to an end, and of nothing else."""
+        plan = airing.plan
+        expired = plan.expires_at is not None and now >= plan.expires_at
+        if not airing.told_start:
+            self.stage.end(airing, ReceiptEvent.SKIPPED, self._why_missed(airing))
+        elif airing.heard_to_an_end:
+            self.stage.end(airing, ReceiptEvent.FINISHED, ReceiptCause.EXPIRED if expired else ReceiptCause.NONE)
+        elif airing.resumed:
+            self.stage.end(airing, ReceiptEvent.UNCONFIRMED, ReceiptCause.POWER_FAILED)
+        else:
+            self.stage.end(airing, ReceiptEvent.STOPPED, ReceiptCause.EXPIRED if expired else ReceiptCause.PRE_EMPTED)
 
     def _forbidden(self, airing: Airing, now: InstantMs) -> bool:
         """Out of hours, or an ancestor has been heard here: ended, and told."""

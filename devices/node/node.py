@@ -22,6 +22,7 @@ from devices.node.stage import Parts
 from devices.node.store import RenditionStore
 from devices.node.timing import NodeTime
 from devices.protocol.identity import NodeIdentity
+from devices.protocol.record import marks_told
 from devices.protocol.refusal import RefusalReason
 from devices.protocol.reports import AreaVersion, Health, ReceiptCause, ReceiptEvent, RefusalCount
 from devices.protocol.topics import node_subscriptions
@@ -267,6 +268,7 @@ class Node:
             last_number=status.last_number,
             acknowledged=status.acknowledged,
             muted=not status.speaker_ready,
+            record=marks_told(records.heads),
         )
 
     def status(self) -> NodeStatus:

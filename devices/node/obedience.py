@@ -19,6 +19,7 @@ from devices.protocol.judge import (
     judge_acknowledgement,
     judge_document,
     judge_placement,
+    judge_record_head,
     judge_time_reply,
 )
 from devices.protocol.media import Manifest, Piece, TimeReply
@@ -82,6 +83,8 @@ class Obedience:
             self._take_trust(delivery.payload)
         elif channel in (AreaChannel.SETTINGS, AreaChannel.TIMETABLE):
             self._take_document(delivery.payload)
+        elif channel == AreaChannel.RECORD:
+            self._take_head(delivery.payload)
         elif channel == DownChannel.CTL:
             self._take_ctl(delivery.payload)
 
@@ -254,6 +257,10 @@ class Obedience:
         self.moved()
         self.changed()
         self.look_again()
+
+    def _take_head(self, payload: bytes) -> None:
+        """Remembered, so that whoever rewrites the record later is found out. Health tells it in its own time."""
+        self._records.keep_head(judge_record_head(payload, self._standing(), self._records.heads), payload)
 
     # Service
 

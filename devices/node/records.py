@@ -19,6 +19,7 @@ from devices.protocol.identity import NodeIdentity
 from devices.protocol.journal import framed, unframed
 from devices.protocol.judge import Held, HeldDocuments
 from devices.protocol.orders import Order
+from devices.protocol.record import RecordHead, with_head
 from devices.protocol.refusal import Malformed, WireRefusal
 from devices.protocol.seen import SeenOrders, record
 from loa.errors import Fault, Refused
@@ -28,6 +29,8 @@ from loa.units import Id16, InstantMs, KeyId, Percent
 MAX_ENDED = 256
 MAX_ENDINGS = 8
 """Of one broadcast: a narrow cancel must not push out a wide one."""
+HEADS = "record"
+"""Signed heads of the centre's record, framed, oldest first."""
 _SEEN_REWRITE_BYTES = 1024 * 1024
 
 
@@ -55,6 +58,9 @@ class Records:
         self.orders: dict[Id16, tuple[Order, Kept]] = {}
         self.endings: dict[Id16, tuple[tuple[Order, Kept], ...]] = {}
         """STOP orders and updates by the broadcast that they end, kept until they expire: it may come later."""
+        self.heads: tuple[RecordHead, ...] = ()
+        """Of the centre's record, oldest first; none goes back."""
+        self._head_payloads: dict[RecordHead, bytes] = {}
         self.volume = Percent(100)
         self.volume_set_at = InstantMs(0)
         """When the order that set it was issued."""
@@ -80,6 +86,11 @@ class Records:
             self.placement = placement
         self._recover_documents()
         self._recover_orders()
+        for payload in unframed(self._storage.read(HEADS) or b"")[0]:
+            head = _opened(payload)
+            if isinstance(head, RecordHead):
+                self.heads = (*self.heads, head)
+                self._head_payloads[head] = payload
 
     def _recover_documents(self) -> None:
         for name in self._storage.names("documents/"):
@@ -107,7 +118,7 @@ class Records:
     def _kept(self, name: str) -> Kept | None:
         try:
             match cbor.loads(self._storage.read(name) or b"", max_bytes=2 * 1024 * 1024):
-                case [bytes(payload), list(basis), list(reach), int(check)]:
+                case [bytes(payload), list(basis), *reach, int(check)]:
                     areas = tuple(AreaPath(one) for one in reach if isinstance(one, str))
                     kept = Kept(payload, tuple(one for one in basis if isinstance(one, bytes)), areas)
                     return kept if check == _check(kept) else None
@@ -168,6 +179,13 @@ class Records:
             self.timetables[document.area] = (document, kept)
         else:
             self.settings[document.area] = (document, kept)
+
+    def keep_head(self, head: RecordHead, payload: bytes) -> None:
+        """As it was signed, so that an auditor with this box in hand can show it."""
+        heads = with_head(head, self.heads)
+        payloads = {one: payload if one == head else self._head_payloads[one] for one in heads}
+        self._storage.write(HEADS, b"".join(map(framed, payloads.values())))
+        self.heads, self._head_payloads = heads, payloads
 
     def remember_order(self, order: Order, payload: bytes) -> None:
         """So that it is obeyed once."""
@@ -246,7 +264,7 @@ def _over(order: Order, floor_ms: InstantMs) -> bool:
 
 
 def _packed(kept: Kept) -> bytes:
-    return cbor.dumps([kept.payload, list(kept.basis), [str(area) for area in kept.reach], _check(kept)])
+    return cbor.dumps([kept.payload, list(kept.basis), *(str(area) for area in kept.reach), _check(kept)])
 
 
 def _check(kept: Kept) -> int:

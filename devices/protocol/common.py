@@ -39,6 +39,7 @@ class MessageType(IntEnum):
     APPOINTMENT = 18
     REVOCATION = 19
     ALERT_BODY = 20
+    RECORD_HEAD = 21
 
 
 def instant() -> Form:

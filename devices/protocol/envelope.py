@@ -11,6 +11,7 @@ from devices.protocol.fields import KEY_TYPE, KEY_VERSION, PROTOCOL_VERSION, fro
 from devices.protocol.keys import SigningKey
 from devices.protocol.media import LiveSegment, Manifest, Piece, TimeReply, TimeRequest, Want
 from devices.protocol.orders import Order
+from devices.protocol.record import RecordHead
 from devices.protocol.refusal import Malformed
 from devices.protocol.reports import Acknowledgement, Health, Presence, Receipt
 from devices.protocol.shortening import completed, shortened
@@ -20,6 +21,7 @@ from loa.errors import Fault
 Message = (
     Order | Timetable | Settings | Trust | Placement | Receipt | Acknowledgement | Health | Presence | TimeRequest
     | TimeReply | Want | Piece | Manifest | LiveSegment | Mandate | RootSet | Appointment | Revocation | AlertBody
+    | RecordHead
 )  # fmt: skip
 
 CLASSES: dict[MessageType, type[Message]] = {
@@ -43,6 +45,7 @@ CLASSES: dict[MessageType, type[Message]] = {
     MessageType.APPOINTMENT: Appointment,
     MessageType.REVOCATION: Revocation,
     MessageType.ALERT_BODY: AlertBody,
+    MessageType.RECORD_HEAD: RecordHead,
 }
 _TYPES = {cls: number for number, cls in CLASSES.items()}
 UNSIGNED = (Piece, Manifest, Presence)

@@ -4,7 +4,7 @@ Each judge returns the message, or raises WireRefusal with the reason to be coun
 bytes were taken before (nothing to do, nothing to count).
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from devices.protocol import cose
@@ -17,6 +17,7 @@ from devices.protocol.grants import Grant
 from devices.protocol.keys import key_id
 from devices.protocol.media import TimeReply, TimeRequest, Want
 from devices.protocol.orders import MAX_ORDER_BYTES, Order
+from devices.protocol.record import RecordHead, check_head
 from devices.protocol.refusal import Malformed, RefusalReason, Repeat, WireRefusal
 from devices.protocol.reports import Acknowledgement, Health, Presence, PresenceState, Receipt
 from devices.protocol.seen import Look, SeenOrders
@@ -235,6 +236,27 @@ def _check_entries(timetable: Timetable, grant: Grant) -> None:
             raise WireRefusal(RefusalReason.DRILL_MISMATCH, f"entry {entry.id.hex()}")
         if entry.precedence > min(grant.ceiling, Precedence.PRIORITY):  # no timetable releases an emergency
             raise WireRefusal(RefusalReason.MANDATE_EXCEEDED, f"entry {entry.id.hex()}: {entry.precedence.name}")
+
+
+def judge_record_head(payload: bytes, standing: Standing, held: Sequence[RecordHead]) -> RecordHead:
+    """The record's head, which this node remembers after those that it holds.
+
+    Raises WireRefusal: malformed, untrusted_key, bad_signature, wrong_target, record_fork, rollback, time_unknown,
+    revoked, expired, mandate_exceeded; Repeat.
+    """
+    sealed = open_sealed(payload, max_bytes=MAX_CTL_BYTES)
+    head = sealed.message
+    if not isinstance(head, RecordHead):
+        raise Malformed(f"a {type(head).__name__} where a head of the record belongs")
+    signer = standing.authority.check_signature(sealed.signature)
+    if standing.area is None or not head.area.covers(standing.area):
+        raise WireRefusal(RefusalReason.WRONG_TARGET, f"{head.area} is not where this node is")
+    check_head(head, held)
+    now_ms = standing.latest_ms
+    if now_ms is None:
+        raise WireRefusal(RefusalReason.TIME_UNKNOWN, "a head counts only once the time is known")
+    standing.authority.in_force(signer, power=Power.DOCUMENTS, area=head.area, now_ms=now_ms)
+    return head
 
 
 def issuer_of(payload: bytes) -> KeyId:

@@ -23,6 +23,7 @@ class RefusalReason(IntEnum):
     DRILL_MISMATCH = 15
     APPROVAL_MISSING = 16
     BEYOND_APPROVAL = 17
+    RECORD_FORK = 32
 
     @property
     def code(self) -> str:

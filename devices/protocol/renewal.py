@@ -7,12 +7,24 @@ from devices.protocol.envelope import open_sealed, seal
 from devices.protocol.keys import SigningKey, key_id
 from devices.protocol.refusal import Malformed
 from devices.protocol.roots import check_roots
-from devices.protocol.trust import LONGEST_MANDATE_MS, Appointment, Mandate, Revocation, RootSet, Trust
+from devices.protocol.trust import (
+    LONGEST_APPOINTMENT_MS,
+    LONGEST_MANDATE_MS,
+    Appointment,
+    Mandate,
+    Revocation,
+    RootSet,
+    Trust,
+)
 from loa.names import AreaPath
 from loa.units import InstantMs
 
 BACKDATED_MS = 3_600_000
 """A mandate begins an hour ago, so that a box whose clock lags a little takes it at once."""
+KEPT_AFTER_MS = 30 * 86_400_000
+"""An appointment that has ended is listed for so long, so that nodes say `expired` of its key and not `untrusted`."""
+MOST_LINKS = 16
+"""Of the chain of root sets, the newest: a box that slept through more of them must be enrolled anew."""
 RENEW_AFTER_MS = 86_400_000
 """Renew daily, so that a mandate always has days to run."""
 
@@ -83,13 +95,18 @@ def trust_document(
     revocations: Sequence[bytes] = (),
     root_sets: Sequence[bytes] = (),
 ) -> bytes:
-    """The province's trust document, with fresh mandates, signed by `key` (which must be appointed to renew)."""
+    """The province's trust document, with fresh mandates, signed by `key` (which must be appointed to renew).
+
+    What ended long ago is left out: it could fill the document, and there is nothing left that it could do.
+    """
+    appointments = [one for one in appointments if read_appointment(one).until > now_ms - KEPT_AFTER_MS]
+    revocations = [one for one in revocations if read_revocation(one).at > now_ms - 2 * LONGEST_APPOINTMENT_MS]
     revoked = [one for payload in revocations for one in read_revocation(payload).ids]
     trust = Trust(
         area=area,
         version=version,
         issued_at=now_ms,
-        root_sets=tuple(root_sets),
+        root_sets=tuple(root_sets)[-MOST_LINKS:],
         appointments=tuple(appointments),
         mandates=renewed_mandates(appointments, key, now_ms, revoked=revoked),
         revocations=tuple(revocations),

@@ -5,6 +5,7 @@ from enum import IntEnum
 
 from devices.protocol import common
 from devices.protocol.fields import blob, choice, flag, many, nested, sint, uint, wire
+from devices.protocol.record import MARKS_TOLD, HeadMark
 from devices.protocol.refusal import Malformed, RefusalReason
 from loa.names import AreaPath
 from loa.precedence import Precedence
@@ -165,6 +166,8 @@ class Health:
     """The speaker cannot sound (no device, station lost)."""
     first_number: int = wire(24, uint(), default=0)
     """Of the oldest receipt in the journal; 0 where it is empty."""
+    record: tuple[HeadMark, ...] = wire(30, many(nested(HeadMark), MARKS_TOLD), default=())
+    """The newest head of the centre's record that it was told; after restores also the last of each branch before."""
 
     def __post_init__(self) -> None:
         if self.volume > 100:

@@ -7,6 +7,9 @@ from loa.names import AreaPath
 from loa.units import Digest, NodeId
 
 PREFIX = "loa/1"
+ENROLMENT_ASKED = f"{PREFIX}/e/asked"
+ENROLMENT_ANSWERED = f"{PREFIX}/e/answered"
+"""On a station's bus alone, never at a broker: a wired box that has no name yet asks the centre through its station."""
 
 
 class AreaChannel(StrEnum):
@@ -14,6 +17,8 @@ class AreaChannel(StrEnum):
     TRUST = "trust"
     SETTINGS = "settings"
     TIMETABLE = "timetable"
+    RECORD = "record"
+    """The province's alone."""
 
 
 class DownChannel(StrEnum):
@@ -62,8 +67,12 @@ def controller_subscriptions() -> frozenset[str]:
 def node_subscriptions(node: NodeId, area: AreaPath | None) -> frozenset[str]:
     """What a node listens to, streams apart; without a placement only what is for itself."""
     own = {down_topic(node, channel) for channel in DownChannel}
-    places = area.with_ancestors() if area is not None else ()
-    return frozenset(own | {area_topic(place, channel) for place in places for channel in AreaChannel})
+    if area is None:
+        return frozenset(own)
+    province, *_ = places = area.with_ancestors()
+    channels = [channel for channel in AreaChannel if channel is not AreaChannel.RECORD]
+    own |= {area_topic(place, channel) for place in places for channel in channels}
+    return frozenset(own | {area_topic(province, AreaChannel.RECORD)})
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devices.links.serial_frames import HIGHEST_NODE
+from devices.protocol.label import centre_address
 from loa.errors import LoaError, Refused
 from loa.names import node_id
 from loa.units import NodeId, StationId
@@ -17,8 +18,10 @@ EXAMPLE = """\
 
 id = "dai-hoanh-mo"                      # the station's name on the broker
 broker = "mqtt://127.0.0.1:1883"         # or mqtts://host:8883
-# username = "dai-hoanh-mo"              # the broker lets it publish under its wired nodes' names
-# password_file = "/etc/loa/broker.password"
+# username = "station.dai-hoanh-mo"      # by default, where there is a password; it speaks for its wired nodes
+# password_file = "/etc/loa/broker.password"   # from `loa nodes password dai-hoanh-mo --station`
+# ca_file = "/etc/loa/ca.pem"            # the broker's authority; no dates are looked at
+# centre = "https://loa.example.vn:8443" # where wired boxes with a label are enrolled through this station
 
 [bus]
 port = "/dev/ttyUSB0"                    # an RS-485 adapter that switches direction by itself
@@ -52,16 +55,31 @@ class StationConfig:
     drops: tuple[DropEntry, ...]
     username: str | None = None
     password_file: str | None = None
+    ca_file: str | None = None
+    centre: str | None = None
+    """The centre's API, https://host:port, for wired boxes that enrol by a label."""
+
+    @property
+    def login(self) -> str | None:
+        """Its name at the broker: as given, otherwise the one that `loa broker-config` knows it by."""
+        return self.username or (f"station.{self.id}" if self.password_file is not None else None)
+
+    @property
+    def authority(self) -> str | None:
+        """PEM of whose certificates the broker's may be. Raises Refused(bad_station_config)."""
+        return None if self.ca_file is None else _read(self.ca_file, "ca_file")
 
     @property
     def password(self) -> str | None:
         """Raises Refused(bad_station_config) where the file cannot be read."""
-        if self.password_file is None:
-            return None
-        try:
-            return Path(self.password_file).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise _bad("password_file", str(error)) from error
+        return None if self.password_file is None else _read(self.password_file, "password_file").strip()
+
+
+def _read(path: str, field: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise _bad(field, str(error)) from error
 
 
 def _bad(field: str, reason: str) -> Refused:
@@ -82,7 +100,7 @@ def parse_config(text: str) -> StationConfig:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _bad("config", str(error)) from error
-    unknown = set(raw) - {"id", "broker", "username", "password_file", "bus", "drop"}
+    unknown = set(raw) - {"id", "broker", "username", "password_file", "ca_file", "centre", "bus", "drop"}
     if unknown:
         raise _bad(sorted(unknown)[0], "unknown word")
     bus = raw.get("bus")
@@ -103,6 +121,8 @@ def parse_config(text: str) -> StationConfig:
         drops,
         raw.get("username"),
         raw.get("password_file"),
+        raw.get("ca_file"),
+        None if raw.get("centre") is None else centre_address(_text(raw["centre"], "centre")),
     )
 
 

@@ -17,9 +17,10 @@ from devices.protocol.envelope import decode, open_any, open_sealed
 from devices.protocol.media import Piece, TimeReply
 from devices.protocol.orders import Order
 from devices.protocol.refusal import WireRefusal
-from devices.protocol.topics import DownChannel
+from devices.protocol.topics import ENROLMENT_ANSWERED, ENROLMENT_ASKED, DownChannel
 from devices.station.bus import IDLE_POLL_S, BusMaster, Drop, Urgency
 from devices.station.config import StationConfig
+from devices.station.enrolling import EnrolmentRelay
 from loa.clock import Clock
 from loa.precedence import Precedence
 from loa.units import Digest
@@ -46,6 +47,7 @@ class Station:
         *,
         open_port: OpenPort = SerialPort,
         slowest_poll_s: float = IDLE_POLL_S,
+        enrolment: EnrolmentRelay | None = None,
     ) -> None:
         drops = [Drop(entry.address, entry.node) for entry in config.drops]
         self.bus = BusMaster(
@@ -53,6 +55,7 @@ class Station:
         )
         self._by_node = {drop.node: drop for drop in drops}
         self._link = link
+        self._enrolment = enrolment or EnrolmentRelay(config.centre)
         self._clock, self._rate = clock, config.baud / 10
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._pieces: OrderedDict[bytes, float] = OrderedDict()
@@ -65,6 +68,7 @@ class Station:
 
     async def stop(self) -> None:
         await self._link.stop()
+        await self._enrolment.stop()
         for task in list(self._again):
             task.cancel()
         await self.bus.stop()
@@ -164,6 +168,9 @@ class Station:
     def heard(self, drop: Drop, message: BusMessage) -> None:
         """Publish what a node says, on its own topics only."""
         named = unpack(message.channel, message.body, drop.node)
+        if named is not None and named[0] == ENROLMENT_ASKED:
+            self._enrolment.asked(drop.address, named[1], lambda topic, reply: self._answer(drop, topic, reply))
+            return
         if named is None or not named[0].startswith(f"loa/1/n/{drop.node}/"):
             return
         topic, payload = named
@@ -172,9 +179,13 @@ class Station:
             topic, payload, qos=0 if is_time else 1, retain=message.channel is Channel.PRESENCE, urgent=is_time
         )
 
+    def _answer(self, drop: Drop, topic: str, payload: bytes) -> None:
+        self.bus.send(drop.address, pack(topic, payload), Urgency.CTL)
+
     def listens_changed(self, drop: Drop, before: frozenset[str]) -> None:
         """Listen on behalf of all nodes; give this one the documents that the broker sent before."""
-        self._link.listen(frozenset().union(*(one.listens for one in self.bus.drops.values())))
+        listens = frozenset().union(*(one.listens for one in self.bus.drops.values()))
+        self._link.listen(listens - {ENROLMENT_ANSWERED})
         for topic in sorted(drop.listens - before):
             payload = self._kept.get(topic)
             if payload is not None:

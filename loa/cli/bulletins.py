@@ -16,8 +16,7 @@ app = verbs(
 \b
 loa bulletin add cat-dien.mp3 --title "Lịch cắt điện" --area quang-ninh/co-to
 loa bulletin hear 5d6c -o hear.ogg         any player plays it; the beginning of an id is enough
-loa bulletin approve 5d6c
-loa bulletin add cat-dien.mp3 --title "Lịch cắt điện" --area quang-ninh/co-to --approve"""
+loa bulletin approve 5d6c                  somebody else's: nobody approves their own"""
 )
 
 
@@ -52,8 +51,7 @@ def _upload(server: Server, console: Console, source: BinaryIO, file: Path, fiel
         return server.upload("/bulletins", fields, file.name, watched)
 
 
-def approved(server: Server, bulletin: Any) -> Any:
-    """The bulletin, approved as it is."""
+def _approved(server: Server, bulletin: Any) -> Any:
     return server.ask("POST", f"/bulletins/{bulletin['id']}/approve", body={"content_hash": bulletin["content_hash"]})
 
 
@@ -83,7 +81,6 @@ def add(  # noqa: PLR0917 - options, all of them given by name
     file: Annotated[Path, typer.Argument(help="MP3, M4A, WAV, OGG, FLAC, AMR, 3GP.")],
     title: Annotated[str, typer.Option(help="What it is called.")],
     area: Annotated[str, typer.Option(help="Whose bulletin it is.")],
-    approve: Annotated[bool, typer.Option("--approve", help="Approve it at once, unheard.")] = False,
     chime: Annotated[bool, typer.Option("--chime/--no-chime", help="Chimes before and after.")] = True,
     accept_part: Annotated[
         bool, typer.Option("--accept-part", help="Take the part that plays of a damaged file.")
@@ -91,11 +88,9 @@ def add(  # noqa: PLR0917 - options, all of them given by name
     language: Annotated[str, typer.Option(help="BCP 47, e.g. vi, dao.")] = "vi",
     as_json: Json = False,
 ) -> None:
-    """Upload a recording; it is levelled, trimmed and encoded at the centre."""
+    """Upload a recording; it is levelled, trimmed and encoded at the centre. Somebody else approves it."""
     server = Server.known()
     item = add_recording(server, file, form_of(title, area, language, chime=chime, accept_part=accept_part))
-    if approve:
-        item = approved(server, item)
 
     def plain() -> None:
         typer.echo(f"{item['id']}  {item['title']}  {minutes(item['duration_ms'])}  {item['status']}")
@@ -121,9 +116,9 @@ def show_one(bulletin: str, as_json: Json = False) -> None:
 
 @app.command()
 def approve(bulletin: str, as_json: Json = False) -> None:
-    """Approve what you heard. Content that changed since is not approved."""
+    """Approve what you heard of somebody else's. Content that changed since is not approved."""
     server = Server.known()
-    item = approved(server, find(server, "/bulletins", bulletin, "bulletin"))
+    item = _approved(server, find(server, "/bulletins", bulletin, "bulletin"))
     show(item, as_json, lambda: typer.echo(f"{item['id']}  {item['title']}  approved by {item['approved_by']}"))
 
 

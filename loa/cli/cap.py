@@ -1,21 +1,19 @@
 """`loa cap`: judge alerts in CAP before anything is made of them."""
 
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from controller.cap.areas import AreaMatch, KnownAreas
+from controller.cap.areas import KnownAreas
 from controller.cap.judgement import Terms, Verdict, judge_file
 from controller.cap.memory import Name, Seen, content_digest, seen
-from controller.cap.model import MsgType
 from controller.cap.places import known_areas
 from controller.cap.reading import MAX_BYTES
-from controller.cap.signature import PinnedKeys, SignatureReport, SignatureState, pinned_key
+from controller.cap.signature import PinnedKeys, pinned_key
 from controller.cap.values import instant
+from loa.cli.cap_lines import Row, json_object, line
 from loa.clock import SystemClock
 from loa.errors import LoaError, Refused
 from loa.problems import explain
@@ -28,16 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Judge alerts in CAP, the Common Alerting Protocol: files and feeds.",
 )
-KEY_SUFFIXES = (".pem", ".crt", ".cer", ".der", ".pub", ".key")
-NAMING = ("required_missing", "bad_value", "bad_date", "timezone_required", "duplicate_element", "not_an_alert")
-"""Codes that say little without the element's name."""
-SIGNATURES = {
-    SignatureState.UNSIGNED: "unsigned",
-    SignatureState.VERIFIED: "verified",
-    SignatureState.UNTRUSTED: "intact but untrusted",
-    SignatureState.UNPROVEN: "signed, not provable",
-    SignatureState.BROKEN: "broken",
-}
+KEY_SUFFIXES = (".pem", ".crt", ".cer", ".der", ".pub")
 
 
 @app.callback()
@@ -92,20 +81,20 @@ def check(
     """
     terms = Terms(at=_instant(at), known=_places(areas), pinned=_pinned(keys))
     earlier: dict[Name, Digest] = {}
-    verdicts: list[tuple[str, Verdict, bool]] = []
+    rows: list[Row] = []
     for file in files:
         judged = judge_file(_content(file), terms)
-        verdicts += [(_label(file, one, len(judged)), one, _seen_earlier(one, earlier)) for one in judged]
+        rows += [Row(str(file), len(judged), one, _seen_earlier(one, earlier)) for one in judged]
         for one in judged:
             if one.alert is not None and not one.refused:
                 earlier.setdefault(one.alert.name, content_digest(one.alert))
     if as_json:
-        rows = ",\n".join(json.dumps(_as_json(*row), ensure_ascii=False) for row in verdicts)
-        typer.echo(f"[\n{rows}\n]")
+        objects = ",\n".join(json.dumps(json_object(row), ensure_ascii=False) for row in rows)
+        typer.echo(f"[\n{objects}\n]")
     else:
-        for row in verdicts:
-            typer.echo(_line(*row))
-    if any(verdict.refused for _, verdict, _ in verdicts):
+        for row in rows:
+            typer.echo(line(row))
+    if any(row.verdict.refused for row in rows):
         raise typer.Exit(1)
 
 
@@ -159,135 +148,3 @@ def _pinned(folder: Path | None) -> PinnedKeys:
 def _usage(problem: LoaError, option: str) -> typer.BadParameter:
     words = explain(problem, "en")
     return typer.BadParameter(f"{words.title}. {words.remedy}", param_hint=option)
-
-
-def _label(file: Path, verdict: Verdict, count: int) -> str:
-    return file.name if count == 1 else f"{file.name}#{verdict.place}"
-
-
-def _line(label: str, verdict: Verdict, known: bool) -> str:
-    sketch = verdict.sketch
-    version = f"CAP {sketch.version}" if sketch.version else "CAP ?"
-    return f"{label}: " + " | ".join(
-        (
-            sketch.identifier or "-",
-            version,
-            f"{sketch.status or '-'}/{sketch.msg_type or '-'}",
-            _infos(sketch.languages),
-            f"expires {utc(verdict.expires)}{' (by default)' if verdict.by_default else ''}",
-            _areas(verdict),
-            _signature(verdict.signature),
-            _verdict(verdict, known),
-        )
-    )
-
-
-def _infos(languages: tuple[str, ...]) -> str:
-    if not languages:
-        return "0 infos"
-    return f"{len(languages)} info{'s' if len(languages) > 1 else ''} ({', '.join(dict.fromkeys(languages))})"
-
-
-def _areas(verdict: Verdict) -> str:
-    areas = verdict.areas
-    if areas is None:
-        return "areas not judged"
-    if verdict.alert is not None and verdict.alert.msg_type is MsgType.CANCEL and not _mentioned(areas):
-        return "areas of what it cancels"
-    found = [", ".join(areas.matched)] if areas.matched else []
-    found += [f'named only "{_shown(one.description)}"{_proposed(one.proposed)}' for one in areas.named if one.proposed]
-    if areas.unplaced:
-        found.append(f"{areas.unplaced} of our places have no coordinates")
-    if not areas.anywhere:
-        found.insert(0, "none")
-    return "areas " + "; ".join(found)
-
-
-def _mentioned(areas: AreaMatch) -> bool:
-    return bool(areas.matched or areas.named or areas.elsewhere)
-
-
-def _proposed(paths: tuple[str, ...]) -> str:
-    return f", proposed: {', '.join(paths)}" if paths else ""
-
-
-def _signature(report: SignatureReport | None) -> str:
-    if report is None:
-        return "signature not looked at"
-    words = SIGNATURES[report.state]
-    if report.state is SignatureState.VERIFIED:
-        words += f" ({report.signer}{', SHA-1' if report.weak else ''})"
-    return words
-
-
-def _verdict(verdict: Verdict, known: bool) -> str:
-    if verdict.problem is not None:
-        named = f" {verdict.problem.field}" if verdict.code in NAMING else ""
-        return f"refused: {verdict.code}{named}"
-    code = "already_known" if known else verdict.code
-    return "accepted" if code == "accepted" else f"accepted: {code}"
-
-
-def _shown(text: str) -> str:
-    return " ".join(text.split())[:80]
-
-
-def utc(instant_ms: InstantMs | None) -> str:
-    """An instant as text to the second, "-" for none."""
-    if instant_ms is None:
-        return "-"
-    try:
-        there = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=instant_ms)
-    except OverflowError:
-        return f"{instant_ms} ms"
-    return there.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _as_json(label: str, verdict: Verdict, known: bool) -> dict[str, Any]:
-    return dict(_json_items(label, verdict, known))
-
-
-def _json_items(label: str, verdict: Verdict, known: bool) -> Iterator[tuple[str, Any]]:
-    sketch, problem = verdict.sketch, verdict.problem
-    yield "file", label.partition("#")[0]
-    yield "place", verdict.place
-    yield "identifier", sketch.identifier or None
-    yield "sender", sketch.sender or None
-    yield "sent", sketch.sent or None
-    yield "version", sketch.version or None
-    yield "status", sketch.status or None
-    yield "msg_type", sketch.msg_type or None
-    yield "infos", len(sketch.languages)
-    yield "languages", list(dict.fromkeys(sketch.languages))
-    yield "expires", None if verdict.expires is None else utc(verdict.expires)
-    yield "expires_by_default", verdict.by_default
-    yield "areas", _areas_json(verdict.areas)
-    yield "signature", _signature_json(verdict.signature)
-    yield "verdict", "refused" if problem else "accepted"
-    yield "code", "already_known" if known and not problem else verdict.code
-    yield "kind", str(verdict.kind) if verdict.kind else None
-    yield "field", problem.field if problem else None
-    words = problem or Refused(verdict.code)
-    yield "words", {language: explain(words, language).title for language in ("vi", "en")}
-
-
-def _areas_json(areas: AreaMatch | None) -> dict[str, Any] | None:
-    if areas is None:
-        return None
-    return {
-        "matched": list(areas.matched),
-        "named": [{"description": one.description, "proposed": list(one.proposed)} for one in areas.named],
-        "elsewhere": list(areas.elsewhere),
-        "places_without_coordinates": areas.unplaced,
-    }
-
-
-def _signature_json(report: SignatureReport | None) -> dict[str, Any] | None:
-    if report is None:
-        return None
-    return {
-        "state": str(report.state),
-        "signer": report.signer or None,
-        "method": report.method or None,
-        "reason": report.reason or None,
-    }

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from loa.cli.proving import give_code
 from loa.entropy import Entropy, system_entropy
 from loa.errors import Fault, OperatorNeeded, Refused
 from loa.problems import PROBLEMS, Words
@@ -107,7 +108,28 @@ class Server:
         sounds: bool = False,
         **more: Any,
     ) -> Any:
-        """One request under /api/v1; the reply's JSON. `sounds`: give it a fresh Idempotency-Key."""
+        """One request under /api/v1; the reply's JSON. `sounds`: give it a fresh Idempotency-Key.
+
+        Where the server wants a fresh code first, that is given and it is asked again.
+        """
+        try:
+            return self._ask(method, path, query, body, sounds=sounds, **more)
+        except Refused as error:
+            if error.code != "fresh_code_required":
+                raise
+            give_code(lambda code: self._ask("POST", "/session/step-up", None, {"code": code}), error)
+            return self._ask(method, path, query, body, sounds=sounds, **more)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        body: Any,
+        *,
+        sounds: bool = False,
+        **more: Any,
+    ) -> Any:
         headers = {"Idempotency-Key": self.entropy(16).hex()} if sounds else {}
         params = {name: value for name, value in (query or {}).items() if value is not None}
         with self._plain_errors():

@@ -15,7 +15,7 @@ from controller.services.nodes import NodeView
 from devices.protocol.reports import Health
 from loa.cli.demo_proof import Heard, Verdict, compare_heard, compare_rendition
 from loa.cli.demo_report import DemoReport, p99
-from loa.cli.demo_scene import ACCOUNT, SceneOptions, enrol_province, open_centre, open_province
+from loa.cli.demo_scene import ACCOUNT, STUDIO, SceneOptions, enrol_province, open_centre, open_province
 from loa.cli.demo_screen import CommuneLine, Screen, coverage_table
 from loa.cli.demo_story import NODES, Story, StoryFacts, recording_path
 from loa.clock import Clock
@@ -91,7 +91,7 @@ async def import_and_approve(centre: Centre, recording: Recording, screen: Scree
             recording.path,
             title=recording.title,
             area=PROVINCE,
-            account=ACCOUNT,
+            account=STUDIO,
             chime=False,
             progress=lambda done, _stage: step.update(recording.name, done),
         )
@@ -123,12 +123,13 @@ async def set_up(
     screen.phase("phase_setup")
     async with contextlib.AsyncExitStack() as stack:
         with screen.step("centre") as step:
-            centre, url, password = await stack.enter_async_context(open_centre(options, clock, entropy))
+            centre, url, first = await stack.enter_async_context(open_centre(options, clock, entropy))
             step.finish(words("centre_done", url=url))
         with screen.step("broker") as step:
             step.finish(f"{centre.broker.name if centre.broker else ''} {centre.broker_url}")
         with screen.step("page") as step:
-            step.finish(words("sign_in", account=ACCOUNT, password=password))
+            if first is not None:
+                step.finish(words("sign_in", account=ACCOUNT, password=first.password, secret=first.code_secret))
         bulletin = await import_and_approve(centre, recording, screen)
         with screen.step("province") as step:
             identities = await enrol_province(centre, entropy)

@@ -14,7 +14,7 @@ import uvicorn
 from sqlmodel import Session
 
 from api.app import create_app
-from controller.accounts import FIRST_ACCOUNT, ensure_first_account
+from controller.accounts import FIRST_ACCOUNT, FirstAccount, ensure_first_account
 from controller.centre import Centre
 from controller.config import CentreConfig
 from controller.services import areas, nodes
@@ -30,6 +30,8 @@ from simulators.tap import AudioTap
 from simulators.village import Village, make_identities
 
 ACCOUNT = FIRST_ACCOUNT
+STUDIO = "studio"
+"""Makes the bulletins that ACCOUNT approves: nobody approves their own."""
 USUAL_PORT = 8080
 
 
@@ -47,8 +49,10 @@ class SceneOptions:
 
 
 @contextlib.asynccontextmanager
-async def open_centre(options: SceneOptions, clock: Clock, entropy: Entropy) -> AsyncIterator[tuple[Centre, str, str]]:
-    """A centre with its API and page: the centre, their URL, the one-time password.
+async def open_centre(
+    options: SceneOptions, clock: Clock, entropy: Entropy
+) -> AsyncIterator[tuple[Centre, str, FirstAccount | None]]:
+    """A centre with its API and page: the centre, their URL, and what is shown once of the first account.
 
     Raises Refused(port_in_use, broker_missing, bad_broker), OperatorNeeded(broker_unreachable).
     """
@@ -58,9 +62,9 @@ async def open_centre(options: SceneOptions, clock: Clock, entropy: Entropy) -> 
         )
         centre = await Centre.start(config, clock, entropy)
         try:
-            password = await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
+            first = await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
             async with _served(centre, listener):
-                yield centre, f"http://127.0.0.1:{listener.getsockname()[1]}", password or ""
+                yield centre, f"http://127.0.0.1:{listener.getsockname()[1]}", first
         finally:
             await centre.stop()
 

@@ -27,8 +27,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "centre": ("centre", "trung tâm"),
     "centre_done": ("page and API at {url}", "trang web và API tại {url}"),
     "sign_in": (
-        "sign in as {account} with the one-time password {password}",
-        "đăng nhập {account}, mật khẩu dùng một lần {password}",
+        "sign in as {account} with the one-time password {password} and a code; the authenticator app's key: {secret}",
+        "đăng nhập {account}, mật khẩu dùng một lần {password} và mã; khoá cho ứng dụng xác thực: {secret}",
     ),
     "page": ("page", "trang web"),
     "bulletin": ("Sea weather", "Thời tiết biển"),

@@ -6,16 +6,13 @@ from typing import Annotated
 import typer
 
 from controller.keydisk import look_at_key, read_bytes, read_key, write_locked_key, write_public_half, write_whole
+from controller.peoplekeys import alert_in
 from controller.peoplekeys import approve as approve_body
-from controller.peoplekeys import is_alert_body
-from devices.protocol.envelope import decode
 from devices.protocol.keys import SigningKey
 from devices.protocol.readable import message_lines
-from devices.protocol.refusal import WireRefusal
 from loa.cli.keys_asking import PassphraseFiles, asker, consent, new_passphrases
 from loa.cli.keys_words import file_words
 from loa.entropy import system_entropy
-from loa.errors import Refused
 
 app = typer.Typer()
 person = typer.Typer(
@@ -77,13 +74,8 @@ def approve(
     loa keys approve storm.body --key lan.json
     """
     data = read_bytes(body)
-    if not is_alert_body(data):
-        raise Refused("not_an_alert_body", field=str(body))
-    try:
-        typer.echo("\n".join(message_lines(decode(data))))
-    except WireRefusal as error:
-        raise Refused("not_an_alert_body", field=str(body)) from error
-    consent("Do you release this?", yes)
+    typer.echo("\n".join(message_lines(alert_in(data))))
+    consent("Do you release this? (Đồng ý phát?)", yes)
     approval = approve_body(data, read_key(key, asker([key], passphrase_file)))
     target = out or body.with_name(f"{body.name}.approval")
     write_whole(target, approval, 0o644)

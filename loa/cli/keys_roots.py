@@ -162,7 +162,7 @@ def sign(
     for path in root:  # before anybody types a passphrase
         if (asked.roots or asked.new_roots) and asked.root(look_at_key(path).key_id) is None:
             raise Refused("not_a_root", field="root", value=look_at_key(path).key_id.hex())
-    consent("Is this what you want to sign?", yes)
+    consent("Is this what you want to sign? (Đúng nội dung cần ký?)", yes)
     ask = asker(root, passphrase_file)
     for path in root:
         asked = sign_request(asked, read_key(path, ask))

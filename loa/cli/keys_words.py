@@ -16,7 +16,7 @@ from loa.problems import explain
 from loa.units import InstantMs
 
 _VIETNAM = timezone(timedelta(hours=7))
-SOLE = "SOLE: MAY RELEASE AN EMERGENCY ALONE"
+SOLE = "SOLE: MAY RELEASE AN EMERGENCY ALONE (một mình phát khẩn cấp)"
 
 
 def minute(instant: int) -> str:
@@ -35,7 +35,7 @@ def power_words(powers: int) -> str:
 
 def appointment_words(one: Appointment) -> str:
     """One line."""
-    drill = "DRILL ONLY" if one.kind is Kind.DRILL else "live"
+    drill = "DRILL ONLY (chỉ diễn tập)" if one.kind is Kind.DRILL else "live"
     return (
         f"{plain(one.holder)}  {one.area}  up to {one.ceiling.name.lower()}  {drill}  until {minute(one.until)}"
         f"  {power_words(one.powers)}{'  ' + SOLE if one.sole else ''}"
@@ -77,14 +77,14 @@ def request_lines(request: SigningRequest) -> Iterator[str]:
     for number, item in enumerate(request.items, 1):
         match item.message:
             case Appointment() as one:
-                again = " again" if request.new_roots is not None else ""
-                yield f"  {number}. APPOINT{again} {appointment_words(one)}"
+                yield f"  {number}. APPOINT (bổ nhiệm) {appointment_words(one)}"
                 yield f"     key {key_id(one.public_key).hex()}, appointment {one.id.hex()}"
             case Revocation() as revocation:
                 ids = ", ".join(each.hex() for each in revocation.ids)
-                yield f"  {number}. REVOKE {ids}  ({plain(revocation.reason) or 'no reason given'})"
+                yield f"  {number}. REVOKE (thu hồi) {ids}  ({plain(revocation.reason) or 'no reason given'})"
             case RootSet() as roots:
-                yield f"  {number}. NEW ROOT SET {roots.version}: {roots.threshold} of {len(roots.roots)} must sign"
+                many = f"{roots.threshold} of {len(roots.roots)} must sign"
+                yield f"  {number}. NEW ROOT SET (bộ khoá gốc mới) {roots.version}: {many}"
                 yield from _changes(request.roots, roots)
     signed = sorted(key.hex() for key in request.signers)
     wanted = still_wanted(request)

@@ -12,6 +12,7 @@ from devices.protocol.envelope import decode
 from devices.protocol.identity import NodeIdentity
 from devices.protocol.keys import SigningKey
 from devices.protocol.trust import RootSet
+from loa.cli import enrolment
 from loa.cli.client import Json, Server, local, print_table, segment, show, table
 from loa.entropy import system_entropy
 from loa.errors import Refused
@@ -23,7 +24,10 @@ app = typer.Typer(
 \b
 loa nodes                                  all of them
 loa nodes --area quang-ninh/co-to --watch  and how they go on
-loa nodes enrol co-to-1 --area quang-ninh/co-to --identity-out co-to-1.json
+loa nodes label -n 20 --pdf labels.pdf     labels for new boxes; then, for each box that shows one,
+loa nodes pending                          compare its six digits, and
+loa nodes confirm 0G4A9TRM --name co-to-1 --area quang-ninh/co-to
+loa nodes replace co-to-1 --label 7TRM0G4A another box takes its place
 loa nodes volume co-to-1 70
 loa nodes test-tone co-to-1                a short quiet tone on this one alone""",
     invoke_without_command=True,
@@ -39,7 +43,7 @@ def _row(item: Any) -> tuple[object, ...]:
     return (
         item["id"],
         item["area"],
-        "muted" if health.get("muted") else item["state"],
+        "contested" if item.get("contested") else "muted" if health.get("muted") else item["state"],
         (health.get("playing") or "")[:8],
         health.get("volume", item["volume"]),
         "" if link is None else f"{link / 1000:.0f} kB/s",
@@ -91,7 +95,10 @@ def enrol(  # noqa: PLR0917 - options, all of them given by name
     bus_address: Annotated[int, typer.Option(help="On the station's bus, 1 to 254.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Make a box known, and sign where it is. Take the identity file to the box, then delete it here."""
+    """Make a box without a label known. Take the identity file to the box, then delete it here.
+
+    With a label (`loa nodes label`) the box makes its own key, which then never travels.
+    """
     if (identity_out is None) == (public_key is None):
         raise Refused("bad_argument", field="--identity-out", reason="give either this or --public-key")
     if identity_out is not None and identity_out.exists():
@@ -118,6 +125,9 @@ def enrol(  # noqa: PLR0917 - options, all of them given by name
             file.write(NodeIdentity(node_id(name), key, roots).to_text())
     where = f"; identity in {identity_out}" if identity_out is not None else ""
     show(reply, as_json, lambda: typer.echo(f"{name} is enrolled at {area}{where}"))
+
+
+enrolment.add_to(app)
 
 
 @app.command("show")

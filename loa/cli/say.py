@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loa.cli.bulletins import add_recording, approved, form_of
+from loa.cli.bulletins import add_recording, form_of
 from loa.cli.client import Json, Server, find, local, minutes, show
 from loa.cli.coverage import follow, summary
 from loa.errors import Refused
@@ -16,12 +16,14 @@ _ID = re.compile(r"[0-9a-f]{4,32}\Z")
 
 
 @app.command(
-    help="""Say a recording or an approved bulletin at once.
+    help="""Say an approved bulletin at once.
 
 \b
-loa say warning.mp3 --to quang-ninh/co-to             uploads it, approves it in your name, and says it
 loa say 5d6c --to quang-ninh/co-to --to quang-ninh/hong-gai --priority
 loa say 5d6c --node co-to-1 --wait                    until every loudspeaker has signed for its end
+loa say warning.mp3 --to quang-ninh/co-to             uploads it as a draft, and says who may go on
+
+What is said was approved by somebody other than its author, and you give a code that is at most five minutes old.
 
 Prints the broadcast's id: `loa broadcast recall ID` takes it back, `loa coverage ID` shows who heard it."""
 )
@@ -76,4 +78,6 @@ def _bulletin(server: Server, what: str, title: str | None, area: str | None, *,
         return find(server, "/bulletins", what, "bulletin")
     home = area or server.ask("GET", "/areas")["items"][0]["path"]
     fields = form_of(title or path.stem, home, "vi", chime=chime, accept_part=accept_part)
-    return approved(server, add_recording(server, path, fields))
+    draft = add_recording(server, path, fields)
+    typer.echo(f"{draft['id']}  {draft['title']}  draft; somebody else runs: loa bulletin approve {draft['id'][:8]}")
+    raise Refused("second_person_required", field="bulletin", limit=2, value=draft["title"])

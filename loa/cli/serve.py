@@ -10,14 +10,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 import uvicorn
 
 from api.app import create_app
-from controller.accounts import FIRST_ACCOUNT, ensure_first_account
+from controller.accounts import FIRST_ACCOUNT, FirstAccount, ensure_first_account
 from controller.centre import Centre
+from controller.certificates import ensure_server, key_pin
 from controller.config import CentreConfig, load_config
+from loa.cli.qr import show_qr
+from loa.clock import SystemClock
 from loa.errors import Refused
 
 app = typer.Typer(add_completion=False, no_args_is_help=False, rich_markup_mode=None)
@@ -35,6 +39,13 @@ def serve(  # noqa: PLR0917 - options, all of them given by name
         str | None, typer.Option(help="Address of API and page [default: 127.0.0.1].", show_default=False)
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port of API and page [default: 8080].", show_default=False)] = None,
+    tls: Annotated[
+        bool | None, typer.Option("--tls", help="HTTPS with a certificate of its own making, in the data folder.")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="HTTPS with this certificate (PEM).", show_default=False)
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key.", show_default=False)] = None,
     broker: Annotated[
         str | None,
         typer.Option(help="auto, mosquitto, amqtt, or mqtt://host:port [default: auto].", show_default=False),
@@ -67,7 +78,8 @@ def serve(  # noqa: PLR0917 - options, all of them given by name
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = load_config(
-        data=data, bind=bind, port=port, broker=broker, broker_bind=broker_bind, broker_port=broker_port,
+        data=data, bind=bind, port=port, tls=tls, tls_cert=tls_cert, tls_key=tls_key,
+        broker=broker, broker_bind=broker_bind, broker_port=broker_port,
         insecure_broker=insecure_broker, province=province, province_name=province_name, database=database,
     )  # fmt: skip
     asyncio.run(_serve(config))
@@ -86,12 +98,15 @@ async def _serve(config: CentreConfig) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end)
     listener = _listener(config.bind, config.port)
+    certificate = _certificate(config)
     centre = await Centre.start(config)
     try:
-        password = await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
+        first = await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
         server = _Server(
             uvicorn.Config(
-                create_app(centre),
+                create_app(centre, tls_pin=certificate and key_pin(certificate[0].read_bytes())),
+                ssl_certfile=certificate and certificate[0],
+                ssl_keyfile=certificate and certificate[1],
                 log_level="warning",
                 access_log=False,
                 server_header=False,
@@ -100,11 +115,29 @@ async def _serve(config: CentreConfig) -> None:
         )
         listener.listen(_BACKLOG)  # whoever reads the address may use it at once
         host, port = listener.getsockname()[:2]
-        _say(centre, f"http://{f'[{host}]' if ':' in host else host}:{port}", password)
+        scheme = "http" if certificate is None else "https"
+        _say(centre, f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}", first)
         server.should_exit = ending
         await server.serve(sockets=[listener])
     finally:
         await centre.stop()
+
+
+def _certificate(config: CentreConfig) -> tuple[Path, Path] | None:
+    """Certificate and key, both PEM; None for HTTP. Raises Refused(bad_config)."""
+    if config.tls_cert is not None or config.tls_key is not None:
+        if config.tls_cert is None or config.tls_key is None:
+            raise Refused("bad_config", field="tls_cert", limit="tls_cert and tls_key belong together")
+        for path in (config.tls_cert, config.tls_key):
+            if not path.is_file():
+                raise Refused("file_missing", field="tls_cert", value=path)
+        return config.tls_cert, config.tls_key
+    if not config.tls:
+        return None
+    hosts = {config.bind if config.bind not in ("0.0.0.0", "::") else "localhost", "localhost", "127.0.0.1"}  # noqa: S104
+    if config.address:
+        hosts.add(urlsplit(config.address).hostname or "localhost")
+    return ensure_server(config.tls_folder, sorted(hosts), SystemClock().now_ms())
 
 
 def _listener(bind: str, port: int) -> socket.socket:
@@ -130,7 +163,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _say(centre: Centre, url: str, password: str | None) -> None:
+def _say(centre: Centre, url: str, first: FirstAccount | None) -> None:
     lines = [f"Loa    {url}"]
     if centre.broker is not None:
         lines.append(f"Broker {centre.broker.name} {_plain(centre.broker_url)}")
@@ -138,15 +171,21 @@ def _say(centre: Centre, url: str, password: str | None) -> None:
     if centre.keys_created:
         lines += [
             f"Keys   {centre.keys_folder.resolve()} (made now)",
-            "       Move keys/roots/*.json to a safe place that is not this machine; the centre does not need them.",
+            "       Its roots lie open in keys/roots, which is for a trial: whoever has them has every loudspeaker.",
+            "       For a real centre make them offline, by the ceremony in docs/keys.md.",
         ]
-    if password is not None:
+    if first is not None:
         lines += [
             f"First account: {FIRST_ACCOUNT}",
-            f"One-time password: {password}",
-            "       It is shown this once; change it after signing in.",
+            f"One-time password: {first.password}",
+            f"Code secret: {first.code_secret}",
+            f"Code address: {first.address}",
+            "       Put secret or address into an authenticator app now: signing in asks for its code. Both are shown",
+            "       this once; change the password after signing in.",
         ]
     typer.echo("\n".join(lines))
+    if first is not None and sys.stdout.isatty():
+        show_qr(first.address, sys.stdout)
     sys.stdout.flush()
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from devices.links.mqtt import MqttLink
+from devices.links.tls import pinned_context
 from devices.station.config import EXAMPLE, StationConfig, read_config
 from devices.station.relay import Station
 from loa.clock import SystemClock
@@ -49,14 +50,15 @@ def station(
 
 async def run_station(settings: StationConfig) -> None:
     """Run until SIGINT or SIGTERM."""
-    clock = SystemClock()
+    clock, authority = SystemClock(), settings.authority
     link = MqttLink(
         settings.broker,
         f"station-{settings.id}",
         clock,
         system_entropy,
-        username=settings.username,
+        username=settings.login,
         password=settings.password,
+        tls=None if authority is None else pinned_context(authority),
     )
     running = Station(settings, link, clock)
     ended = asyncio.Event()

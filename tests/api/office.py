@@ -18,7 +18,9 @@ from api.gate import ApiLimits
 from controller import accounts
 from controller.centre import Centre
 from controller.config import CentreConfig
+from controller.permissions import Role
 from devices.links.loopback import LoopbackBroker, LoopbackLink
+from tests.people import join
 
 KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 AREA = "quang-ninh/co-to"
@@ -39,13 +41,17 @@ def recording(seconds: float = 3.2, *, level: float = 0.3) -> bytes:
 
 @dataclass
 class Office:
-    """The parts, and a client that is signed in with an API token."""
+    """The parts, and clients that are signed in: `admin`, the first account, and the operator Lan of Cô Tô."""
 
     centre: Centre
     app: FastAPI
     client: httpx.AsyncClient
     password: str
+    secret: str
+    """What admin's codes are made from."""
     token: str
+    lan: httpx.AsyncClient
+    """Drafts what admin approves."""
     stranger: httpx.AsyncClient
     """A client without credentials."""
 
@@ -60,14 +66,18 @@ class Office:
         reply = await self.client.request(method, path, **more)
         return problem(reply, status, code)
 
+    def as_(self, token: str) -> httpx.AsyncClient:
+        """A client with this bearer token."""
+        return _client(self.app, {"Authorization": f"Bearer {token}", "Accept-Language": "en"})
+
     async def bulletin(self, title: str = "Thông báo", *, approve: bool = True) -> Any:
-        """A bulletin made from a recording."""
-        item = await self.ok(
-            "POST",
+        """A bulletin that Lan made from a recording, approved by admin."""
+        reply = await self.lan.post(
             "/api/v1/bulletins?wait=30",
             data={"title": title, "area": AREA, "chime": "false"},
             files={"file": ("a.wav", recording())},
         )
+        item = reply.json()
         assert item["status"] == "done", item
         made = await self.ok("GET", f"/api/v1/bulletins/{item['bulletin']}")
         if approve:
@@ -88,21 +98,28 @@ def problem(reply: httpx.Response, status: int, code: str) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def office_at(folder: Path, limits: ApiLimits = FREE) -> AsyncIterator[Office]:
-    """An office with the area Cô Tô and one node there."""
-    config = CentreConfig(data=folder / "data")
+async def office_at(folder: Path, limits: ApiLimits = FREE, *, database: str = "") -> AsyncIterator[Office]:
+    """An office with the area Cô Tô and one node there. database: a URL, instead of a file in the folder."""
+    config = CentreConfig(data=folder / "data", database=database)
     centre = await Centre.start(config, link=LoopbackLink(LoopbackBroker()))
     try:
-        password = await centre.unit_of_work(lambda session: accounts.ensure_first_account(session, centre))
-        assert password is not None
+        first = await centre.unit_of_work(lambda session: accounts.ensure_first_account(session, centre))
+        assert first is not None
         app = create_app(centre, limits=limits)
         async with app.router.lifespan_context(app):
             stranger = _client(app)
-            body = {"account": "admin", "password": password, "token_name": "tests"}
-            token = (await stranger.post("/api/v1/session", json=body)).json()["token"]
+            made = await centre.unit_of_work(
+                lambda db: accounts.issue_token(
+                    db, centre, account="admin", name="tests", page_session=True, lasts_ms=accounts.SESSION_MS,
+                    code_given=True,
+                )
+            )  # fmt: skip
+            token = made.secret
             client = _client(app, {"Authorization": f"Bearer {token}", "Accept-Language": "en"})
-            office = Office(centre, app, client, password, token, stranger)
+            office = Office(centre, app, client, first.password, first.code_secret, token, client, stranger)
             await office.ok("POST", "/api/v1/areas", json={"path": AREA, "name": "Cô Tô", "kind": "đặc khu"})
+            lan = await join(centre, "lan-co-to", (Role.OPERATOR, AREA))
+            office.lan = office.as_(lan.token)
             await office.ok("POST", "/api/v1/nodes", json={"id": "co-to-1", "area": AREA, "public_key": KEY})
             yield office
     finally:

@@ -10,7 +10,8 @@ from sqlmodel import select
 from api.gate import COOKIE, PUBLIC, ApiLimits, is_public
 from controller import accounts
 from controller.tables import Account, ApiToken
-from tests.api.office import Office, office_at, problem
+from tests.api.office import AREA, Office, office_at, problem
+from tests.people import code_now
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -47,9 +48,11 @@ async def test_false_credentials(office: Office, headers: dict[str, str]) -> Non
     problem(await office.stranger.get("/api/v1/nodes", headers=headers), 401, "auth_required")
 
 
-async def _page(office: Office, password: str | None = None) -> tuple[httpx.AsyncClient, str]:
+async def _page(office: Office, *, steps_on: int = 0) -> tuple[httpx.AsyncClient, str]:
+    """Admin at the page. Each step's code counts once: one sign-in each for 0 and 1 in one office."""
     client = httpx.AsyncClient(transport=httpx.ASGITransport(office.app), base_url="http://loa.test")
-    body = {"account": "admin", "password": password or office.password}
+    code = code_now(office.secret, office.centre.clock.now_ms(), steps_on=steps_on)
+    body = {"account": "admin", "password": office.password, "code": code}
     reply = await client.post("/api/v1/session", json=body)
     assert reply.status_code == 200, reply.text
     cookie = reply.headers["set-cookie"]
@@ -71,7 +74,8 @@ async def test_a_pages_session_needs_its_csrf_token_for_changes(office: Office) 
 
 
 async def test_tokens_are_shown_once_listed_and_revoked(office: Office) -> None:
-    made = await office.ok("POST", "/api/v1/tokens", json={"name": "trạm", "lasts_days": 1})
+    body = {"name": "trạm", "lasts_days": 1, "permissions": ["node.read"], "area": "quang-ninh"}
+    made = await office.ok("POST", "/api/v1/tokens", json=body)
     headers = {"Authorization": f"Bearer {made['token']}"}
     assert (await office.stranger.get("/api/v1/nodes", headers=headers)).status_code == 200
     listed = await office.ok("GET", "/api/v1/tokens")
@@ -101,8 +105,10 @@ async def test_the_first_account_is_made_once(office: Office) -> None:
 @pytest.mark.slow
 async def test_a_new_password_ends_other_sessions(tmp_path: Path) -> None:
     async with office_at(tmp_path) as office:
+        body = {"name": "trạm", "permissions": ["node.read"], "area": AREA}
+        token = await office.ok("POST", "/api/v1/tokens", json=body)
         first, csrf = await _page(office)
-        other, _ = await _page(office)
+        other, _ = await _page(office, steps_on=1)
         assert (await first.get("/api/v1/session")).json()["change_password"] is True
         body = {"old_password": office.password, "new_password": "short"}
         reply = await first.post("/api/v1/session/password", json=body, headers={"X-CSRF-Token": csrf})
@@ -112,7 +118,9 @@ async def test_a_new_password_ends_other_sessions(tmp_path: Path) -> None:
         assert reply.status_code == 204
         assert (await first.get("/api/v1/session")).json()["change_password"] is False
         problem(await other.get("/api/v1/session"), 401, "auth_required")
-        await office.ok("GET", "/api/v1/nodes")  # API tokens stay
+        machine = office.as_(token["token"])
+        assert (await machine.get("/api/v1/nodes")).status_code == 200, "API tokens stay"
+        problem(await office.client.get("/api/v1/nodes"), 401, "auth_required")
         again = {"account": "admin", "password": office.password}
         problem(await office.stranger.post("/api/v1/session", json=again), 401, "bad_credentials")
 
@@ -135,8 +143,11 @@ async def test_guessing_and_floods_are_throttled(tmp_path: Path) -> None:
 
 async def test_an_account_of_ones_own(office: Office) -> None:
     body = {"name": "lan", "full_name": "Nguyễn Thị Lan", "password": "mật khẩu của Lan"}
-    await office.ok("POST", "/api/v1/accounts", json=body)
+    made = await office.ok("POST", "/api/v1/accounts", json=body)
+    assert (made["one_time_password"], made["roles"], made["needs_code"]) == (None, [], False)
     await office.refused(409, "account_exists", "POST", "/api/v1/accounts", json=body)
     assert "lan" in [item["name"] for item in (await office.ok("GET", "/api/v1/accounts"))["items"]]
-    reply = await office.stranger.post("/api/v1/session", json={"account": "lan", "password": body["password"]})
-    assert reply.json()["account"] == "lan"
+    there = httpx.AsyncClient(transport=httpx.ASGITransport(office.app), base_url="http://loa.test")
+    reply = await there.post("/api/v1/session", json={"account": "lan", "password": body["password"]})
+    assert (reply.json()["account"], reply.json()["may"]) == ("lan", {})
+    problem(await there.get("/api/v1/nodes"), 403, "not_permitted")

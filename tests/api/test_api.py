@@ -151,7 +151,7 @@ async def test_the_pages_files_are_safe(office: Office) -> None:
     assert "<script>" not in page
     assert "style=" not in page
     assert not any(f" on{event}=" in page for event in ("click", "load", "error", "submit"))
-    for name in ("words", "server", "board", "desk", "main"):
+    for name in ("words", "server", "board", "desk", "people", "main"):
         script = (await office.stranger.get(f"/page/{name}.js")).text
         assert not any(
             danger in script for danger in ("innerHTML", "outerHTML", "insertAdjacent", "eval(", "document.write")

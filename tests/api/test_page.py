@@ -1,5 +1,7 @@
 """The first page in a real browser: sign in, upload, hear, approve, say, take back; nothing written becomes markup."""
 
+import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from playwright.sync_api import Dialog, Page, expect, sync_playwright
 
 from tests.api.office import recording
 from tests.api.server import Served, serve
+from tests.people import App
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "mosquitto")]
 EVIL = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
@@ -28,15 +31,45 @@ def served(tmp_path: Path) -> Iterator[Served]:
         made.stop()
 
 
-def _sign_in(page: Page, served: Served) -> None:
+def _first_sign_in(page: Page, served: Served) -> App:
+    """Lan, an operator of Cô Tô, signs in for the first time and sets codes up; what makes them."""
+    roles = [{"role": "operator", "area": "quang-ninh/co-to"}]
+    made = served.ask("POST", "/api/v1/accounts", {"name": "lan", "roles": roles})
     page.goto(served.url)
+    page.fill("[name=account]", "lan")
     page.fill("[name=password]", "not the password")
     page.click("#sign-in-form button")
     expect(page.locator("#sign-in-form .wrong")).to_contain_text("Sai tên hoặc mật khẩu")
-    page.fill("[name=password]", served.password)
+    page.fill("[name=password]", made["one_time_password"])
     page.click("#sign-in-form button")
+    expect(page.locator("#qr svg path").last).to_be_visible()
+    app = App(page.locator("#secret").inner_text().replace(" ", ""))
+    _shot(page, "set-up")
+    page.fill("#set-up-form [name=code]", "000000")
+    page.click("#set-up-form button")
+    expect(page.locator("#set-up .wrong")).to_contain_text("Mã xác nhận sai")
+    page.fill("#set-up-form [name=code]", app.code())
+    page.click("#set-up-form button")
+    expect(page.locator("#recovery-codes li")).to_have_count(10)
+    _shot(page, "recovery")
+    page.click("#written-down")
     expect(page.locator("#board")).to_be_visible()
     expect(page.locator("#line")).to_have_text("Trực tiếp")
+    expect(page.locator("#who")).to_contain_text("lan — cán bộ truyền thanh · Cô Tô")
+    assert page.locator("#upload [name=area] option").all_inner_texts() == ["đặc khu Cô Tô"]
+    return app
+
+
+def _grown_old(served: Served) -> None:
+    """As if the last code had been given six minutes ago."""
+    with sqlite3.connect(served.data / "loa.db") as db:
+        db.execute("UPDATE api_token SET code_at = code_at - 360000 WHERE account = 'lan'")
+
+
+def _shot(page: Page, name: str) -> None:
+    """A picture to look at, where LOA_SHOTS names a folder."""
+    if folder := os.environ.get("LOA_SHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}-{page.viewport_size['width']}.png", full_page=True)  # type: ignore[index]
 
 
 def _upload(page: Page, file: Path, title: str) -> None:
@@ -47,7 +80,7 @@ def _upload(page: Page, file: Path, title: str) -> None:
 
 
 def _story(page: Page, served: Served, folder: Path, mistakes: list[str]) -> None:
-    _sign_in(page, served)
+    app = _first_sign_in(page, served)
     (folder / "list.mp3").write_text("#EXTM3U\nhttp://127.0.0.1/x\n")
     _upload(page, folder / "list.mp3", "x")
     expect(page.locator("#speak .wrong")).to_be_visible(timeout=20_000)
@@ -55,13 +88,26 @@ def _story(page: Page, served: Served, folder: Path, mistakes: list[str]) -> Non
     _upload(page, folder / "a.wav", EVIL)
     item = page.locator("#bulletins .item").first
     expect(item).to_contain_text(EVIL, timeout=30_000)
-    item.locator("button", has_text="Duyệt").click()
-    expect(item).to_contain_text("đã duyệt")
+    expect(item).to_contain_text("Chờ người khác duyệt")
+    expect(item.locator("button", has_text="Duyệt")).to_have_count(0)
+    made = served.ask("GET", "/api/v1/bulletins")["items"][0]
+    served.ask("POST", f"/api/v1/bulletins/{made['id']}/approve", {"content_hash": made["content_hash"]})
+    expect(item).to_contain_text("đã duyệt", timeout=10_000)
+    _shot(page, "board")
     sound = item.locator("audio")
     length = sound.evaluate(_LENGTH)
     assert 5 < length < 10, "three seconds and two chimes"
     item.locator("button", has_text="Phát…").click()
+    _grown_old(served)
     page.click("#say-go")
+    expect(page.locator("#step-up")).to_be_visible()
+    _shot(page, "step-up")
+    page.fill("#step-up-form [name=code]", "000000")
+    page.click("#step-up-go")
+    expect(page.locator("#step-up .wrong")).to_contain_text("Mã xác nhận sai")
+    assert served.ask("GET", "/api/v1/broadcasts")["items"] == []
+    page.fill("#step-up-form [name=code]", app.code())
+    page.click("#step-up-go")
     expect(page.locator("#air")).to_contain_text(EVIL, timeout=10_000)
     expect(page.locator("#broadcasts .item").first).to_contain_text("0/1 đã phát xong", timeout=10_000)
     page.locator("#toast button").click()
@@ -78,6 +124,7 @@ def _story(page: Page, served: Served, folder: Path, mistakes: list[str]) -> Non
     assert page.title() == "Loa"
     assert page.locator("#board img, #board script").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
+    _shot(page, "english")
     page.click("#sign-out")
     expect(page.locator("#sign-in-form")).to_be_visible()
     assert [text for text in mistakes if "Failed to load resource" not in text] == []

@@ -13,9 +13,8 @@ from tests.cap.base import BASE, added, base, put, spoiled
 from tests.cap.test_areas import CSV
 from tests.cap.test_signature import ec_key, pem, public_pem, rsa_key, signed
 
-LINE = (
-    "bao-5.xml: vn.kttv.2026.bao-5.1 | CAP 1.2 | Actual/Alert | 2 infos (vi-VN, en-US) | expires 2026-09-07T13:00:00Z"
-)
+LINE = "vn.kttv.2026.bao-5.1 | CAP 1.2 | Actual/Alert | 2 infos (vi-VN, en-US) | expires 2026-09-07T13:00:00Z"
+UNPLACED = "4 of our places have no coordinates"
 AT = ("--at", "2026-09-07T10:00:00+07:00")
 
 
@@ -54,7 +53,7 @@ def test_a_line_for_an_alert_of_ours(alert: Path, places: Path, tmp_path: Path) 
     alert.write_bytes(etree.tostring(signed(base(), rsa_key("a"))))
     assert run(alert, *AT, "--areas", places, "--keys", keys) == (
         0,
-        f"{LINE} | areas quang-ninh/co-to; 4 of our places have no coordinates | verified (dai-kttv) | accepted\n",
+        f"{alert}: {LINE} | areas quang-ninh/co-to; {UNPLACED} | verified (dai-kttv) | accepted\n",
         "",
     )
 
@@ -74,9 +73,9 @@ def test_a_feed_has_a_line_for_each_and_its_exit_code_is_that_of_the_worst(alert
     code, text, _ = run(alert, *AT)
     assert code == 1
     assert [(line.split(": ")[0], line.split(" | ")[-1]) for line in text.splitlines()] == [
-        ("bao-5.xml#1", "accepted"),
-        ("bao-5.xml#2", "refused: bad_value info.urgency"),
-        ("bao-5.xml#3", "accepted: accepted_exercise"),
+        (f"{alert}#1", "accepted"),
+        (f"{alert}#2", "refused: bad_value info.urgency"),
+        (f"{alert}#3", "accepted: accepted_exercise"),
     ]
 
 
@@ -86,6 +85,7 @@ def test_nothing_in_an_alert_moves_the_terminal(alert: Path) -> None:
     assert code == 1
     (line,) = text.splitlines()
     assert line.isprintable()
+    assert line.count("|") == 7
     assert line.endswith("refused: bad_value identifier")
 
 
@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_read_has_its_line_too(tmp_path: Path, alert: Path
     assert code == 1
     first, second = text.splitlines()
     assert first == (
-        "empty.xml: - | CAP ? | -/- | 0 infos | expires - | areas not judged | signature not looked at"
+        f"{tmp_path / 'empty.xml'}: - | CAP ? | -/- | 0 infos | expires - | areas not judged | signature not looked at"
         " | refused: not_xml"
     )
     assert second.endswith("| accepted")
@@ -112,7 +112,7 @@ def test_found_again(alert: Path, tmp_path: Path) -> None:
 def test_json(alert: Path, places: Path) -> None:
     (one,) = as_json(alert, *AT, "--areas", places)
     assert one == {
-        "file": "bao-5.xml",
+        "file": str(alert),
         "place": 1,
         "identifier": "vn.kttv.2026.bao-5.1",
         "sender": "kttv@example.vn",
@@ -131,6 +131,10 @@ def test_json(alert: Path, places: Path) -> None:
         "kind": "live",
         "field": None,
         "words": {"vi": "Cảnh báo hợp lệ", "en": "A valid alert"},
+        "remedy": {
+            "vi": "Soạn cảnh báo khẩn cấp từ nội dung này rồi chờ người có thẩm quyền ký phát.",
+            "en": "Compose an alert from it, to be released by people who are appointed to.",
+        },
     }
     (late,) = as_json(alert)
     assert (late["verdict"], late["code"], late["kind"]) == ("refused", "expired", None)

@@ -6,6 +6,7 @@ import re
 import pytest
 from lxml import etree
 
+from loa.problems import explain
 from tests.cap.base import BASE, CAP, Change, added, at, base, no_infos, put, removed, said, spoiled, verdict, verdicts
 
 ACCEPTED = ("accepted", None)
@@ -464,3 +465,47 @@ def test_the_first_that_is_wrong_is_what_is_said(place: int) -> None:
 def test_several_wrongs_in_one_file_are_told_apart() -> None:
     wrapped = b"<alerts>" + BASE.encode() + spoiled(removed("scope")) + spoiled(put("status", "Test")) + b"</alerts>"
     assert [one.code for one in verdicts(wrapped)] == ["accepted", "required_missing", "alert_conflict"]
+
+
+OLD = """<?xml version="1.0"?>
+<cap:alert xmlns:cap="http://www.incident.com/cap/1.0">
+  <cap:identifier>KSTO1055887203</cap:identifier><cap:sender>KSTO@NWS.NOAA.GOV</cap:sender>
+  <cap:sent>2026-09-07T08:00:00+07:00</cap:sent><cap:status>Actual</cap:status><cap:msgType>Update</cap:msgType>
+  <cap:password>none</cap:password><cap:references>KSTO1055887200/KSTO@NWS.NOAA.GOV KSTO1055887201</cap:references>
+  <cap:info>
+    <cap:event>Severe Thunderstorm</cap:event><cap:urgency>Immediate</cap:urgency><cap:severity>Severe</cap:severity>
+    <cap:certainty>Very Likely</cap:certainty><cap:eventCode>same=SVR</cap:eventCode>
+    <cap:area><cap:areaDesc>Alpine</cap:areaDesc><cap:geocode>fips6=006109</cap:geocode></cap:area>
+  </cap:info>
+</cap:alert>"""
+
+
+def test_cap_1_0_has_less_and_writes_pairs_and_references_its_own_way() -> None:
+    one = verdict(OLD.encode())
+    assert one.code == "accepted"
+    assert one.alert is not None
+    assert (one.alert.version, one.alert.scope) == ("1.0", "Public")
+    assert [(ref.identifier, ref.sender, ref.sent) for ref in one.alert.references] == [
+        ("KSTO1055887200", "KSTO@NWS.NOAA.GOV", None),
+        ("KSTO1055887201", "", None),
+    ]
+    assert one.alert.infos[0].areas[0].geocodes[0].value == "006109"
+    assert said(OLD.replace("http://www.incident.com/cap/1.0", CAP).encode()) == ("required_missing", "scope")
+
+
+def test_every_verdict_has_words_without_holes() -> None:
+    spoilt = [spoiled(removed("scope")), spoiled(put("sent", "x")), spoiled(put("info.urgency", "x")), b"", b"<a/>"]
+    spoilt += [spoiled(put("info.area.polygon", text)) for text in ("1,1", "x,y x,y x,y x,y", "1,1 2,2 3,3 4,4")]
+    spoilt += [
+        spoiled(put("info.area.circle", "1,1")),
+        spoiled(put("status", "Draft")),
+        spoiled(put("scope", "Private")),
+    ]
+    spoilt += [spoiled(put("msgType", "Cancel"), removed("references")), spoiled(put("references", "x"))]
+    spoilt += [BASE.replace(CAP, "urn:x").encode(), ("<x>" * 99).encode(), b"<!DOCTYPE a><a/>", b"\xff\xff"]
+    for data in spoilt:
+        one = verdict(data)
+        assert one.problem is not None
+        for words in (explain(one.problem, "vi"), explain(one.problem, "en")):
+            assert "?" not in words.title + words.remedy, (one.code, words)
+            assert "None" not in words.title + words.remedy, (one.code, words)

@@ -1,6 +1,7 @@
 """The verbs against a running server, as people type them."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +23,16 @@ class Shell:
         self.served = served
         self.home = home
         self.environment = {
-            "PATH": "/usr/bin:/bin", "HOME": str(home), "LOA_PASSWORD": served.password, "LANG": "C.UTF-8",
+            "PATH": "/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", "LOA_SERVER": served.url,
+            "LOA_TOKEN": served.token,
         }  # fmt: skip
+
+    def as_somebody(self, **environment: str) -> "Shell":
+        """The same home, another person: with what they give in their environment."""
+        other = Shell(self.served, self.home)
+        del other.environment["LOA_TOKEN"]
+        other.environment |= environment
+        return other
 
     def loa(self, *words: str, expect: int = 0) -> str:
         """Run it; what it printed, both streams where it is refused."""
@@ -40,9 +49,9 @@ class Shell:
 
 @pytest.fixture
 def shell(served: Served, tmp_path: Path) -> Shell:
-    """Signed in at the server, with a recording in the home folder."""
+    """The first account at the server, with a recording in the home folder."""
+    served.freshen()
     made = Shell(served, tmp_path)
-    made.loa("login", served.url)
     (tmp_path / "cat-dien.wav").write_bytes(recording())
     return made
 
@@ -60,12 +69,22 @@ def test_from_a_recording_to_the_timetable_and_the_air(shell: Shell) -> None:
     shell.loa("nodes", "test-tone", "co-to-1")
     assert shell.json("nodes")[0]["volume"] == 70
 
-    shell.loa("bulletin", "add", "cat-dien.wav", "--title", "Lịch cắt điện", "--area", area, "--no-chime")
+    made = shell.loa("accounts", "add", "lan", "--role", f"operator@{area}")
+    lan = shell.as_somebody(LOA_PASSWORD=made.partition("One-time password: ")[2].split()[0])
+    said = lan.loa("login", "--account", "lan", "--secret-out", "lan.code")
+    assert f"Signed in at {shell.served.url} as lan" in said
+    assert (shell.home / "lan.code").stat().st_mode & 0o777 == 0o600
+    assert "operator@quang-ninh/co-to" in shell.loa("accounts", "list")
+    assert "[not_permitted]" in lan.loa("accounts", "list", expect=1)
+    assert "[not_found]" in lan.loa("timetable", "quang-ninh/nowhere", expect=1)
+
+    lan.loa("bulletin", "add", "cat-dien.wav", "--title", "Lịch cắt điện", "--area", area, "--no-chime")
     bulletin = shell.json("bulletin", "list")[0]
     assert bulletin["status"] == "draft"
     assert "[not_approved]" in shell.loa("say", bulletin["id"][:8], "--to", area, expect=1)
     shell.loa("bulletin", "hear", bulletin["id"][:8], "-o", "hear.ogg")
     assert (shell.home / "hear.ogg").read_bytes()[:4] == b"OggS"
+    assert "[not_permitted]" in lan.loa("bulletin", "approve", bulletin["id"][:8], expect=1)
     shell.loa("bulletin", "approve", bulletin["id"][:8])
 
     shell.loa("programme", "add", "--area", area, "--at", "05:00,17:00", "--days", "mon-fri", bulletin["id"][:8])
@@ -82,9 +101,46 @@ def test_from_a_recording_to_the_timetable_and_the_air(shell: Shell) -> None:
     assert "0 of 1 finished, 1 waiting" in shell.loa("coverage", issued["id"][:8])
     assert issued["id"][:12] in shell.loa("broadcast", "list")
     assert "recalled" in shell.loa("broadcast", "recall", issued["id"][:8])
-    said = shell.json("say", "cat-dien.wav", "--to", area, "--title", "Ngay")
-    assert shell.json("broadcast", "show", said["id"])["title"] == "Ngay"
-    shell.loa("broadcast", "stop", said["id"])
+    said = lan.loa("say", "cat-dien.wav", "--to", area, "--title", "Ngay", expect=1)
+    assert "[second_person_required]" in said
+    assert "loa bulletin approve" in said
+    issued = lan.json("say", bulletin["id"][:8], "--to", area)
+    assert shell.json("broadcast", "show", issued["id"])["created_by"] == "lan"
+    shell.loa("broadcast", "stop", issued["id"])
+
+
+def test_a_fresh_code_is_given_where_it_is_wanted(shell: Shell, served: Served) -> None:
+    shell.loa("nodes", "enrol", "hong-gai-1", "--area", "quang-ninh", "--public-key", "ab" * 32)
+    tam = served.join("tam", ("technician", "quang-ninh"))
+    there = shell.as_somebody(LOA_TOKEN=tam.token)
+    there.loa("nodes", "test-tone", "hong-gai-1")
+    with sqlite3.connect(served.data / "loa.db") as db:
+        db.execute("UPDATE api_token SET code_at = code_at - 300001 WHERE account = 'tam'")
+    assert "[fresh_code_required]" in there.loa("nodes", "test-tone", "hong-gai-1", expect=1)
+    there.environment["LOA_TOTP"] = "000000"
+    assert "[bad_code]" in there.loa("nodes", "test-tone", "hong-gai-1", expect=1)
+    there.environment["LOA_TOTP_SECRET"] = tam.app.secret
+    there.loa("nodes", "test-tone", "hong-gai-1")
+
+
+def test_accounts_are_disabled_and_reset(shell: Shell, served: Served) -> None:
+    mai = served.join("mai", ("reader", "quang-ninh"))
+    there = shell.as_somebody(LOA_PASSWORD=mai.password)
+    there.environment["LOA_TOKEN"] = there.loa("login", "--account", "mai", "--print-token").strip()
+    there.loa("nodes")
+    shell.loa("accounts", "disable", "mai")
+    assert "[auth_required]" in there.loa("nodes", expect=1)
+    assert "[bad_credentials]" in there.loa("login", "--account", "mai", expect=1)
+    shell.loa("accounts", "enable", "mai")
+    said = shell.loa("accounts", "reset", "mai", "--code")
+    there.environment["LOA_PASSWORD"] = said.partition("One-time password: ")[2].split()[0]
+    there.loa("login", "--account", "mai")
+    assert "[last_admin]" in shell.loa("accounts", "role", "admin", "operator@quang-ninh", expect=1)
+    assert "ROLE@AREA" in shell.loa("accounts", "role", "mai", "operator", expect=1)
+    token = shell.loa("accounts", "token", "đo", "--may", "node.read", "--area", "quang-ninh").strip()
+    machine = shell.as_somebody(LOA_TOKEN=token)
+    machine.loa("nodes")
+    assert "[not_permitted]" in machine.loa("area", "list", expect=1)
 
 
 def test_refusals_say_what_to_do_and_have_their_exit_codes(shell: Shell) -> None:
@@ -102,7 +158,24 @@ def test_refusals_say_what_to_do_and_have_their_exit_codes(shell: Shell) -> None
     assert "[server_unreachable]" in shell.loa("nodes", expect=3)
 
 
+def test_the_record_is_listed_exported_and_proved(shell: Shell) -> None:
+    shell.loa("area", "add", "quang-ninh/van-don", "Vân Đồn")
+    (newest,) = shell.json("audit", "list", "--most", "1")
+    assert (newest["verb"], newest["object_id"], newest["account"]) == ("add", "quang-ninh/van-don", "admin")
+    assert "quang-ninh/van-don" in shell.loa("audit", "list", "--verb", "add")
+    assert "No node has told of a head yet." in shell.loa("audit", "heads")
+    shell.loa("audit", "export", "--out", "record.jsonl")
+    assert "[already_exists]" in shell.loa("audit", "export", "--out", "record.jsonl", expect=1)
+    head = f"{newest['number']}:{newest['hash']}"
+    assert "The record is whole." in shell.loa("audit", "verify", "record.jsonl", "--head", head)
+    said = shell.loa("audit", "verify", "record.jsonl", "--head", f"{newest['number']}:{'ab' * 16}", expect=1)
+    assert f"WRONG record_rechained at entry {newest['number']}" in said
+    assert "[bad_head]" in shell.loa("audit", "verify", "record.jsonl", "--head", "x", expect=1)
+    assert "[file_missing]" in shell.loa("audit", "verify", "nothing.jsonl", expect=1)
+
+
 def test_every_verb_has_help_with_examples(shell: Shell) -> None:
-    for verb in ("login", "area", "nodes", "bulletin", "programme", "timetable", "say", "broadcast", "coverage"):
+    verbs = ("login", "accounts", "area", "nodes", "bulletin", "programme", "timetable", "say", "broadcast", "coverage")
+    for verb in (*verbs, "audit", "backup", "restore", "backup-key"):
         said = shell.loa(verb, "--help")
         assert f"loa {verb}" in said.split("Options")[0]

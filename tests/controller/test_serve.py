@@ -48,6 +48,8 @@ async def test_the_first_start_makes_keys_and_says_so_once_and_sigterm_ends_it_i
     try:
         assert "Broker amqtt mqtt://127.0.0.1:" in said
         assert str(tmp_path / "loa" / "keys") in said
+        assert "docs/keys.md" in said
+        assert said.count("Private keys of the roots lie on this machine, without a passphrase") == 1
         assert re.search(r"One-time password: \S{12,}", said)
         url = re.search(r"http://\S+", said)
         assert url is not None
@@ -63,6 +65,7 @@ async def test_the_first_start_makes_keys_and_says_so_once_and_sigterm_ends_it_i
     said = await _said(again, "Data")
     assert "password" not in said.lower()
     assert "made now" not in said
+    assert "Private keys of the roots lie on this machine, without a passphrase" in said, "until they are gone"
     assert await _ended(again) == 0
 
 

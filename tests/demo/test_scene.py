@@ -24,9 +24,9 @@ async def test_a_bad_recording_is_refused_and_what_is_stored_stays(tmp_path: Pat
     options = SceneOptions(broker="mosquitto", port=0, heard=tmp_path / "heard", keep=tmp_path / "data")
     write_announcement(tmp_path / "good.wav", seconds=3.0)
     (tmp_path / "bad.mp3").write_bytes((tmp_path / "good.wav").read_bytes()[:2000] * 3)
-    async with open_centre(options, clock, system_entropy) as (centre, url, password):
+    async with open_centre(options, clock, system_entropy) as (centre, url, first):
         assert url.startswith("http://127.0.0.1:")
-        assert password
+        assert first is not None
         assert len(await enrol_province(centre, system_entropy)) == len(await centre.nodes()) == len(LOUDSPEAKERS)
         good = await import_and_approve(centre, Recording(tmp_path / "good.wav", "good", "good"), screen)
         with pytest.raises(Refused):

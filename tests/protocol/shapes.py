@@ -1,12 +1,13 @@
 """Hypothesis strategies for every message, made from the very words that the protocol page prints."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from devices.protocol import alerts, common, documents, media, orders, reports, trust
+from devices.protocol import alerts, common, documents, media, orders, record, reports, trust
 from devices.protocol.documents import Hours
 from devices.protocol.fields import plan_of
 from devices.protocol.media import Manifest
@@ -17,12 +18,12 @@ from loa.precedence import Precedence
 
 CLASSES: dict[str, type[Any]] = {
     name: cls
-    for module in (alerts, common, documents, media, orders, reports, trust)
+    for module in (alerts, common, documents, media, orders, record, reports, trust)
     for name, cls in vars(module).items()
     if isinstance(cls, type) and hasattr(cls, "__dataclass_fields__")
 }
 CODE = st.from_regex(r"[a-z0-9]{1,6}(-[a-z0-9]{1,4})?", fullmatch=True).filter(
-    lambda code: code not in ("order", "trust", "settings", "timetable")
+    lambda code: code not in ("order", "trust", "settings", "timetable", "record")
 )
 AREA = st.lists(CODE, min_size=1, max_size=3).map(lambda codes: AreaPath("/".join(codes)))
 PERCENT = st.integers(0, 100)
@@ -96,9 +97,32 @@ def _order() -> st.SearchStrategy[dict[str, Any]]:
             "subject": st.binary(min_size=16, max_size=16),
             "volume": PERCENT,
             "precedence": st.just(Precedence.EMERGENCY),
+            "siren": st.integers(0, 254),
         }
     )
     return st.tuples(target, times, what).map(lambda parts: parts[0] | parts[1] | parts[2])
+
+
+def _alert() -> st.SearchStrategy[dict[str, Any]]:
+    times = st.tuples(INSTANT, st.integers(0, 10**9), st.integers(1, 10**9)).map(
+        lambda t: {"composed_at": t[0], "not_before": t[0] + t[1], "expires_at": t[0] + t[1] + t[2]}
+    )
+    refs = st.lists(message(common.RenditionRef), min_size=1, max_size=2).map(
+        lambda refs: tuple(replace(ref, stream_at=None, pace=None) for ref in refs)
+    )
+    release = st.fixed_dictionaries(
+        {"action": st.just(alerts.AlertAction.RELEASE), "renditions": refs, "siren": st.integers(0, 254)}
+    )
+    cancel = st.fixed_dictionaries(
+        {
+            "action": st.just(alerts.AlertAction.CANCEL),
+            "renditions": st.just(()),
+            "siren": st.just(0),
+            "references": st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=2).map(tuple),
+        }
+    )
+    areas = st.lists(AREA, min_size=1, max_size=3).map(lambda areas: {"areas": tuple(areas)})
+    return st.tuples(times, st.one_of(release, cancel), areas).map(lambda parts: parts[0] | parts[1] | parts[2])
 
 
 def _manifest() -> st.SearchStrategy[dict[str, Any]]:
@@ -122,6 +146,7 @@ def _root_set() -> st.SearchStrategy[dict[str, Any]]:
 
 _SPECIAL: dict[str, Any] = {
     Order.__name__: _order,
+    "AlertBody": _alert,
     Manifest.__name__: _manifest,
     "RootSet": _root_set,
     "Appointment": lambda: _dates(trust.LONGEST_APPOINTMENT_MS),

@@ -15,6 +15,7 @@ from devices.protocol.judge import (
     judge_document,
     judge_order,
     judge_placement,
+    judge_record_head,
     judge_report,
     judge_time_reply,
 )
@@ -96,6 +97,8 @@ def judged(payload: bytes) -> Any:
             return judge_acknowledgement(payload, node=node, epoch=b"epoch--1", authority=authority, now_ms=world.NOW)
         case "TimeReply":
             return judge_time_reply(payload, node=node, outstanding={world.id_of("nonce")}, authority=authority)
+        case "RecordHead":
+            return judge_record_head(payload, standing, ())
         case "Manifest":
             assert isinstance(message, Manifest)
             assert digest_of(payload) == wire_vectors.DIGEST

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from devices.protocol.authority import Authority, accept_trust
-from devices.protocol.cose import sign1
+from devices.protocol.cose import joined, sign1
 from devices.protocol.envelope import encode, open_sealed, seal, seal_with
 from devices.protocol.refusal import Malformed, RefusalReason, Repeat, WireRefusal
-from devices.protocol.renewal import next_version, renewed_mandate, renewed_mandates
+from devices.protocol.renewal import next_version, renewed_mandate, renewed_mandates, trust_document
 from devices.protocol.trust import (
     LONGEST_MANDATE_MS,
     Appointment,
@@ -300,6 +300,58 @@ def test_renewal_stays_inside_the_appointment() -> None:
     assert renewed_mandate(short, CONTROLLER, InstantMs(NOW + 2 * DAY)) is None
     future = world.appointment("future", PERSON, not_before=InstantMs(NOW + DAY))
     assert renewed_mandate(future, CONTROLLER, NOW) is None
+
+
+def test_what_ended_long_ago_is_left_out() -> None:
+    """A year of 54 communes' renewals after the other would fill the document; revocations stay twice as long."""
+    centre = Centre.usual()
+    centre.appointments.append(world.by_roots(appointment_until(NOW - 29 * DAY)))
+    centre.appointments.append(world.by_roots(appointment_until(NOW - 31 * DAY)))
+    for at in (NOW - 731 * DAY, NOW - 733 * DAY):
+        centre.revocations.append(world.by_roots(Revocation(ids=(at.to_bytes(8, "big"),), at=InstantMs(at))))
+    trust = open_sealed(centre.document()).message
+    assert isinstance(trust, Trust)
+    assert trust.appointments == tuple(centre.appointments[:-1])
+    assert trust.revocations == tuple(centre.revocations[:1])
+    assert centre.authority().version == NOW
+
+
+def appointment_until(until: int) -> Appointment:
+    return world.appointment(
+        f"until {until}", world.key_of(str(until)), not_before=InstantMs(until - DAY), until=InstantMs(until)
+    )
+
+
+def test_of_a_long_chain_the_newest_links_are_sent() -> None:
+    links = [bytes([number]) * 8 for number in range(20)]
+    document = trust_document(
+        area=PROVINCE, version=1, now_ms=NOW, key=CONTROLLER, appointments=Centre.usual().appointments, root_sets=links
+    )
+    trust = open_sealed(document).message
+    assert isinstance(trust, Trust)
+    assert trust.root_sets == tuple(links[4:])
+
+
+def test_a_revoked_key_is_not_renewed() -> None:
+    signed = [*Centre.usual().appointments]
+    all_of_them = renewed_mandates(signed, CONTROLLER, NOW)
+    assert len(all_of_them) == len(signed)
+    for gone in (PERSON.key_id, world.appointment("person", PERSON).id):
+        left = renewed_mandates(signed, CONTROLLER, NOW, revoked=[gone])
+        assert len(left) == len(signed) - 1
+
+
+def test_parts_of_one_signature_come_together_in_one_order() -> None:
+    wished = world.appointment("controller", CONTROLLER)
+    parts = [seal_with(wished, [key]) for key in ROOT_KEYS]
+    whole = joined(parts, max_bytes=4096)
+    assert joined([parts[2], parts[0], parts[1], parts[0]], max_bytes=4096) == whole
+    assert Centre([whole]).authority().version == NOW
+    assert len(open_sealed(whole).signatures) == 3
+    other = seal_with(world.appointment("other", CONTROLLER), [ROOT_KEYS[0]])
+    for wrong in ([], [parts[0], other]):
+        with pytest.raises(Malformed):
+            joined(wrong, max_bytes=4096)
 
 
 def test_a_message_signed_for_one_structure_does_not_hold_in_the_other() -> None:

@@ -26,6 +26,7 @@ from loa.entropy import system_entropy
 from loa.names import node_id
 from tests.brokers import free_port
 from tests.controller.wire.waiting import eventually
+from tests.people import App
 
 CLOCK = SystemClock()
 COMMUNE = "quang-ninh/co-to"
@@ -85,7 +86,8 @@ class CentreProcess(LoaProcess):
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
         self.port = free_port()
-        self.token = ""
+        self.token = self.studio = ""
+        self.app = App("")
         super().__init__(
             folder / "centre.log", "serve", "--data", str(self.data), "--port", str(self.port), "--broker", broker,
             "--broker-port", "0", *more,
@@ -103,9 +105,24 @@ class CentreProcess(LoaProcess):
         await eventually(self._answers, within_s=60, every_s=0.05)
         if not self.token and not known:
             found = re.search(r"\b[a-z2-7]{4}(?:-[a-z2-7]{4}){3}\b", self.log)
+            secret = re.search(r"\b[A-Z2-7]{32}\b", self.log)
             assert found, self.log
-            body = {"account": "admin", "password": found[0], "token_name": "tests"}
+            assert secret, self.log
+            self.app = App(secret[0])
+            body = {"account": "admin", "password": found[0], "code": self.app.code(), "token_name": "tests"}
             self.token = (await self.ask("POST", "/session", json=body))["token"]
+            self.studio = await self._joined("studio")
+
+    async def _joined(self, name: str) -> str:
+        """The token of a second person, who makes what the first account approves."""
+        asked = {"name": name, "roles": [{"role": "operator", "area": "quang-ninh"}]}
+        made = await self.ask("POST", "/accounts", json=asked)
+        body = {"account": name, "password": made["one_time_password"], "token_name": "tests"}
+        token = str((await self.ask("POST", "/session", json=body))["token"])
+        theirs = {"headers": {"Authorization": f"Bearer {token}"}}
+        app = App((await self.ask("POST", "/session/code", **theirs))["secret"])
+        await self.ask("POST", "/session/code/confirm", json={"code": app.code()}, **theirs)
+        return token
 
     async def _answers(self) -> bool:
         assert self.alive, self.log[-2000:]
@@ -117,7 +134,11 @@ class CentreProcess(LoaProcess):
 
     async def reply(self, method: str, path: str, *, timeout_s: float = 30.0, **more: Any) -> httpx.Response:
         async with self.client(timeout_s) as client:
-            return await client.request(method, f"/api/v1{path}", **more)
+            reply = await client.request(method, f"/api/v1{path}", **more)
+            if reply.status_code == 403 and reply.json()["code"] == "fresh_code_required":
+                await client.post("/api/v1/session/step-up", json={"code": self.app.code()})
+                reply = await client.request(method, f"/api/v1{path}", **more)
+            return reply
 
     async def ask(self, method: str, path: str, **more: Any) -> Json:
         reply = await self.reply(method, path, **more)
@@ -147,14 +168,21 @@ class CentreProcess(LoaProcess):
         """An upload once its import is over."""
         while item["status"] not in ("done", "failed"):  # a busy machine may take longer than one asks it to wait
             await CLOCK.sleep(0.5)
-            item = await self.ask("GET", f"/imports/{item['id']}")
+            item = await self.ask("GET", f"/imports/{item['id']}", headers=self._as_studio)
         return item
 
+    @property
+    def _as_studio(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.studio}"}
+
+    async def _uploaded(self, form: Json, files: Json) -> Json:
+        return await self.ask("POST", "/bulletins?wait=30", data=form, files=files, headers=self._as_studio)
+
     async def bulletin(self, seconds: float, title: str, *, pitch: float = 8.0) -> str:
-        """A recording, uploaded and approved; its id."""
+        """A recording, uploaded by one person and approved by another; its id."""
         form = {"title": title, "area": "quang-ninh", "chime": "false"}
         files = {"file": ("a.wav", recording(seconds, pitch))}
-        item = await self.imported(await self.ask("POST", "/bulletins?wait=30", data=form, files=files))
+        item = await self.imported(await self._uploaded(form, files))
         assert item["status"] == "done", item
         made = await self.ask("GET", f"/bulletins/{item['bulletin']}")
         await self.ask("POST", f"/bulletins/{made['id']}/approve", json={"content_hash": made["content_hash"]})

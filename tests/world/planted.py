@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from sqlmodel import update
 
+from controller import restored
 from controller.services import coverage, planning, receipts
 from controller.tables import OwedOrder
 from controller.wire.transmitter import Transmitter
+from devices.node import records
 from devices.node.ledger import Ledger, Play
 from devices.node.records import Records
+from devices.protocol import approval, judge, record
 from devices.protocol.reports import Receipt
 from loa.units import Id16
 
@@ -56,7 +59,12 @@ def owed_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> None:
 
 def stop_not_remembered(patch: pytest.MonkeyPatch) -> None:
     """A box acts on a stop and forgets it."""
-    patch.setattr(Records, "keep_stop", lambda self, order, kept: None)
+    patch.setattr(Records, "keep_ending", lambda self, subject, order, kept: None)
+
+
+def one_half_is_enough(patch: pytest.MonkeyPatch) -> None:
+    """Nodes and centre let one person of the province release an emergency."""
+    patch.setattr(approval, "is_enough_alone", lambda grant: True)
 
 
 def received_taken_for_started(patch: pytest.MonkeyPatch) -> None:
@@ -70,11 +78,28 @@ def received_taken_for_started(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(receipts, "advance", boastful)
 
 
+def heads_before_not_compared(patch: pytest.MonkeyPatch) -> None:
+    """A box looks at the number of a head alone, not at those that it names."""
+    check = record.check_head
+    patch.setattr(judge, "check_head", lambda head, held: check(replace(head, after=()), held))
+
+
+def restore_not_told(patch: pytest.MonkeyPatch) -> None:
+    """A restored centre goes on as if nothing had been."""
+    patch.setattr(restored, "write_restore", lambda session, ctx, *, backup, detail: False)
+
+
+def old_branch_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A box that is told of a new branch keeps that alone."""
+    patch.setattr(records, "with_head", lambda head, held: (*(one for one in held if one.forks == head.forks), head))
+
+
 PLANTS: dict[str, Plant] = {
     plant.__name__: plant
     for plant in (
         started_not_durable, replanned_under_new_ids, owed_forgotten_at_a_restart,
-        stop_not_remembered, received_taken_for_started,
+        stop_not_remembered, received_taken_for_started, one_half_is_enough,
+        heads_before_not_compared, restore_not_told, old_branch_forgotten,
     )
 }  # fmt: skip
 

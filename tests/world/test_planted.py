@@ -10,6 +10,10 @@ FOUND_BY = {
     "started_not_durable": ("brown-out", "I3"),
     "owed_forgotten_at_a_restart": ("resent-until-confirmed", "I2"),
     "stop_not_remembered": ("cancel-comes-first", "I1"),
+    "one_half_is_enough": ("one-of-two", "I1"),
+    "heads_before_not_compared": ("record-written-anew", "record"),
+    "restore_not_told": ("restored-from-yesterday", "record"),
+    "old_branch_forgotten": ("restored-from-yesterday", "record"),
 }
 IN_A_STORM = {"replanned_under_new_ids": "I3", "received_taken_for_started": "I5"}
 

@@ -46,9 +46,11 @@ class DutyOfficers:
         self._chance = province.chance.named("duty officer")
         self.province: tuple[Releaser, ...] = ()
         self.communes: dict[AreaPath, Releaser] = {}
+        self.drills: dict[AreaPath, Releaser] = {}
+        """One of each commune with a key for drills alone."""
         self._released: dict[str, AreaPath] = {}
 
-    async def appoint(self) -> None:
+    async def appoint(self, *, drills: bool = False) -> None:
         """The roots sign; the centre renews the mandates and sends them to every node."""
 
         async def work(centre: Centre) -> bool:
@@ -57,12 +59,14 @@ class DutyOfficers:
             for area in areas:
                 if len(area.codes) == 2:
                     self.communes[area] = self._appoint(centre, f"operator of {area.codes[1]}", area)
+                    if drills:
+                        self.drills[area] = self._appoint(centre, f"driller of {area.codes[1]}", area, Kind.DRILL)
             centre.look_again()
             return True
 
         await self._province.ask("has the roots appoint duty officers", work)
 
-    def _appoint(self, centre: Centre, holder: str, area: AreaPath) -> Releaser:
+    def _appoint(self, centre: Centre, holder: str, area: AreaPath, kind: Kind = Kind.LIVE) -> Releaser:
         chance = self._chance.named(holder)
         key = SigningKey(chance.key_seed())
         made = keyfiles.appoint(
@@ -72,6 +76,7 @@ class DutyOfficers:
             area=area,
             ceiling=Precedence.EMERGENCY,
             powers=Power.APPROVE,
+            kind=kind,
             now_ms=self._province.clock.now_ms(),
             entropy=chance.entropy(),
         )
@@ -102,6 +107,7 @@ class DutyOfficers:
         lasts_s: float = 1800.0,
         repeats: int = 3,
         people: Sequence[Releaser] | None = None,
+        kind: Kind = Kind.LIVE,
     ) -> str | None:
         """Compose, approve and send an emergency; its id, or None where the centre could not take it.
 
@@ -112,7 +118,7 @@ class DutyOfficers:
             bulletins=[bulletin.id],
             repeats=repeats,
             lasts_ms=round(lasts_s * 1000),
-            kind=Kind.LIVE,
+            kind=kind,
         )
         signers = self.for_area(area) if people is None else people
 

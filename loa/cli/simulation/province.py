@@ -38,6 +38,8 @@ from simulators.world.wire import WiredLink
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 PROVINCE = AreaPath("quang-ninh")
 PERSON = "province"
+STUDIO = "studio"
+"""Makes what PERSON approves: nobody approves their own."""
 BYTES_PER_S = 1000
 """Of Opus at 8 kbit/s: speech, small, so that long runs are about faults and not about bytes."""
 
@@ -64,6 +66,8 @@ class Ledger:
     """When each was released."""
     revoked: set[str] = field(default_factory=set)
     """Emergencies whose key was revoked: what became of them is another scenario's."""
+    forgotten: set[str] = field(default_factory=set)
+    """Broadcasts issued after the backup from which the centre was restored: they sounded rightly."""
     refused: list[str] = field(default_factory=list)
     """Wishes that were refused or met a dead centre, in words."""
 
@@ -191,7 +195,7 @@ class Province:
 
         async def work(centre: Centre) -> Bulletin:
             view = await centre.do(
-                PERSON,
+                STUDIO,
                 lambda session, ctx: Changed(
                     bulletins.draft_bulletin(
                         session, ctx, title=title, area=PROVINCE, renditions=[NewRendition(data, manifest)]

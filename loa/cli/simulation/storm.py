@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
+from loa.cli.simulation.emergencies import DutyOfficers
 from loa.cli.simulation.province import Bulletin, Province
 from loa.names import AreaPath
 from loa.precedence import Precedence
@@ -25,6 +26,7 @@ class StormPlan:
     days: float = 1.0
     between_troubles_s: float = 900.0
     between_wishes_s: float = 3 * HOUR_S
+    between_emergencies_s: float = 8 * HOUR_S
     wired: float = 0.06
     """Share of the boxes that hang on the wires of a station."""
     rough: bool = True
@@ -41,13 +43,16 @@ class Storm:
         self._random = self._chance.random
         self._bulletins: list[Bulletin] = []
         self._issued: list[str] = []
+        self._officers = DutyOfficers(province)
+        self._alarmed = province.chance.named("storm's emergencies").random
+        """Of its own, so that emergencies change nothing about when the rest happens."""
         self._over = False
 
     async def run(self) -> None:
         """From the first enrolment to the calm after the storm."""
         await self._settle_in()
         ends_s = self.province.loop.time() + self.plan.days * DAY_S
-        running = [self._go(one(ends_s)) for one in (self._troubles, self._wishes, self._days)]
+        running = [self._go(one(ends_s)) for one in (self._troubles, self._wishes, self._emergencies, self._days)]
         for one in running:
             await one
         self._over = True
@@ -87,6 +92,7 @@ class Storm:
             made = await province.bulletin(title, seconds)
             if made is not None:
                 self._bulletins.append(made)
+        await self._officers.appoint()
         await province.programme("quang-ninh", self._bulletins[0], hours="5,17")
         await province.programme("quang-ninh/co-to", self._bulletins[2], hours="11", minute=30)
         await province.programme("quang-ninh/hoanh-mo", self._bulletins[1], hours="6,12,18", minute=15)
@@ -122,6 +128,20 @@ class Storm:
         issued = await self.province.say(area, self._random.choice(self._bulletins[:2]), precedence)
         if issued is not None:
             self._issued.append(issued)
+
+    async def _emergencies(self, ends_s: float) -> None:
+        """Now and then somebody releases one, alone or by two, and perhaps takes it back."""
+        while True:
+            wait_s = self._alarmed.expovariate(1 / self.plan.between_emergencies_s)
+            if self.province.loop.time() + wait_s + HOUR_S >= ends_s:
+                return
+            await self.province.pass_time(wait_s)
+            area = "quang-ninh" if self._alarmed.random() < 0.5 else f"quang-ninh/{self._alarmed.choice(COMMUNES)}"
+            repeats = self._alarmed.choice([0, 3])
+            released = await self._officers.release(area, self._bulletins[1], repeats=repeats)
+            if released is not None and self._alarmed.random() < 0.5:
+                await self.province.pass_time(self._alarmed.choice([5.0, 600.0]))
+                await self._officers.cancel(released)
 
     def _maybe_kill_in_the_middle(self) -> None:
         """Now and then the centre dies a few awaits into what it was just asked."""

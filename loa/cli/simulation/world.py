@@ -55,10 +55,10 @@ class World:
         await self.passes(MINUTE_S)
         return made
 
-    async def officers(self) -> DutyOfficers:
+    async def officers(self, *, drills: bool = False) -> DutyOfficers:
         """Those who may release emergencies here, known to every node that listens."""
         officers = DutyOfficers(self.province)
-        await officers.appoint()
+        await officers.appoint(drills=drills)
         await self.passes(MINUTE_S)
         return officers
 

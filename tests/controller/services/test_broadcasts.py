@@ -14,7 +14,7 @@ from controller.services.receipts import record_receipts
 from controller.services.settings import ensure_settings
 from controller.services.settings_changes import change_settings
 from controller.services.streams import due_streams, stream_ended
-from controller.tables import Broadcast, BroadcastNode, Deed, OwedOrder
+from controller.tables import Broadcast, BroadcastNode, OwedOrder, RecordEntry
 from devices.protocol.documents import Hours
 from devices.protocol.envelope import open_sealed
 from devices.protocol.orders import Order, OrderAction
@@ -269,7 +269,7 @@ def test_stopped_at_each_step_of_issuing(world: World, step: int) -> None:
     except Stop:
         for table in (Broadcast, BroadcastNode, OwedOrder):
             assert world.run(lambda s, t=table: s.exec(select(t)).all()) == []  # type: ignore[misc]
-        assert world.run(lambda s: s.exec(select(Deed).where(Deed.verb == "issue")).all()) == []
+        assert world.run(lambda s: s.exec(select(RecordEntry).where(RecordEntry.verb == "issue")).all()) == []
         return
     # Stopped after the commit and before anything was published: the repeats bring it, each node its own.
     world.clock.at += 2000

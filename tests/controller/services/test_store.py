@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlmodel import Session, SQLModel, col, select, text
 
 from controller.store import Database
-from controller.tables import Area, Deed
+from controller.tables import Area
 from loa.errors import Fault, OperatorNeeded
 from tests.controller.services.conftest import World
 
@@ -40,13 +40,13 @@ def test_sqlite_is_durable(tmp_path: Path) -> None:
 
 def test_an_error_leaves_nothing_behind(world: World) -> None:
     def work(session: Session) -> None:
-        session.add(Deed(at=1, account="lan", verb="x", object_kind="y", object_id="z"))
+        session.add(Area(path="x", name="x", created_at=1))
         session.flush()
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         world.run(work)
-    assert world.run(lambda session: session.exec(select(Deed).where(Deed.verb == "x")).all()) == []
+    assert world.run(lambda session: session.exec(select(Area).where(Area.path == "x")).all()) == []
 
 
 def test_a_foreign_lock_is_said_in_our_words(tmp_path: Path) -> None:
@@ -69,8 +69,8 @@ def test_a_full_disk_is_said_in_our_words(tmp_path: Path) -> None:
     def work(session: Session) -> None:
         pages = session.connection().exec_driver_sql("PRAGMA page_count").scalar()
         session.connection().exec_driver_sql(f"PRAGMA max_page_count={pages}")
-        for _ in range(200):
-            session.add(Deed(at=1, account="a", verb="x", object_kind="y", object_id="z", detail="d" * 500))
+        for number in range(200):
+            session.add(Area(path=f"p{number}", name="d" * 500, created_at=1))
         session.flush()
 
     with pytest.raises(Fault, match="storage_full"):

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sqlmodel import Session
+
 from controller import keyfiles
 from controller.centre import Centre
 from controller.config import load_config
@@ -25,6 +27,8 @@ from loa.units import DurationMs, Id16, InstantMs, NodeId
 from tests.controller.wire.waiting import eventually
 
 ADMIN = "admin"
+STUDIO = "studio"
+"""Makes what ADMIN approves."""
 COMMUNE = "quang-ninh/co-to"
 CLOCK = SystemClock()
 EPOCH = b"epoch-01"
@@ -97,9 +101,10 @@ class SmallWorld:
         rendition = NewRendition(data, manifest_for(data, duration_ms=DurationMs(2000)))
         ctx = self.centre.context(ADMIN)
 
-        def work(session: object) -> Changed[str]:
-            view = draft_bulletin(session, ctx, title=f"B{seed}", area="quang-ninh", renditions=[rendition])  # type: ignore[arg-type]
-            approve_bulletin(session, ctx, id=view.id, content_hash=view.content_hash)  # type: ignore[arg-type]
+        def work(session: Session) -> Changed[str]:
+            studio = self.centre.context(STUDIO)
+            view = draft_bulletin(session, studio, title=f"B{seed}", area="quang-ninh", renditions=[rendition])
+            approve_bulletin(session, ctx, id=view.id, content_hash=view.content_hash)
             return Changed(view.id)
 
         return await self.centre.do(ADMIN, lambda session, _: work(session))

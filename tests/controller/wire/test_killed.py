@@ -17,6 +17,7 @@ from controller import accounts
 from controller.accounts import TOKEN_MS, ensure_first_account, issue_token
 from controller.centre import Centre
 from controller.config import load_config
+from controller.permissions import TOKEN_MAY, Scope
 from controller.tables import Broadcast, ReceiptRow
 from devices.links.mqtt import MqttLink
 from devices.links.port import Delivery
@@ -119,9 +120,10 @@ async def _prepare(folder: Path, url: str) -> tuple[str, list[str], Village]:
     await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
     issued = await centre.unit_of_work(
         lambda session: issue_token(
-            session, centre, account=accounts.FIRST_ACCOUNT, name="test", page_session=False, lasts_ms=TOKEN_MS
+            session, centre, account=accounts.FIRST_ACCOUNT, name="test", page_session=False, lasts_ms=TOKEN_MS,
+            scope=Scope(TOKEN_MAY, here.centre.province),
         )
-    )
+    )  # fmt: skip
     bulletins = [(await here.bulletin(1.0 + n / 7, f"B{n}")).id for n in range(KILLS)]
     await centre.stop()
     return issued.secret, bulletins, here

@@ -29,6 +29,8 @@ from loa.units import InstantMs
 from tests.controller.wire.waiting import eventually
 
 ADMIN = "admin"
+STUDIO = "studio"
+"""Approves what ADMIN makes."""
 COMMUNE = "quang-ninh/co-to"
 CLOCK = SystemClock()
 
@@ -101,7 +103,7 @@ class Village:
     async def bulletin(self, seconds: float = 2.0, title: str = "Thông báo") -> BulletinView:
         path = write_recording(self.folder / f"{title}.wav", seconds)
         drafted = await self.centre.import_bulletin(path, title=title, area="quang-ninh", account=ADMIN, chime=False)
-        return await self.centre.approve(drafted.id, content_hash=drafted.content_hash, account=ADMIN)
+        return await self.centre.approve(drafted.id, content_hash=drafted.content_hash, account=STUDIO)
 
     async def say(self, bulletin: BulletinView, *, areas: tuple[str, ...] = (COMMUNE,)) -> Issued:
         return await self.centre.issue_now(IssueForm(bulletins=[bulletin.id], target_areas=areas), account=ADMIN)

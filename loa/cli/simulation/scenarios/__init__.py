@@ -7,7 +7,7 @@ from importlib import import_module
 from loa.cli.simulation.world import World
 
 Run = Callable[[World], Awaitable[None]]
-MODULES = ("broker", "centre", "power", "wire", "attack", "clocks", "emergency", "wired", "mixed")
+MODULES = ("broker", "centre", "power", "wire", "attack", "clocks", "emergency", "wired", "restore", "mixed")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,12 @@
 """Emergencies: at least once at every box that can hear, until they are over or taken back."""
 
+from controller.services.settings_changes import store_siren
+from devices.protocol.common import DRILL_ANNOUNCEMENT
+from loa.cli.simulation.province import PERSON
 from loa.cli.simulation.scenarios import scenario
 from loa.cli.simulation.world import HOUR_S, MINUTE_S, World
+from loa.names import AreaPath
+from loa.precedence import Kind
 
 
 @scenario(boxes=4)
@@ -143,6 +148,54 @@ async def one_of_two(world: World) -> None:
     await world.passes(MINUTE_S)
     for box in boxes:
         world.must("I1", box.name, box.soundings[-1].how != "on", "goes on after the cancel")
+
+
+@scenario(boxes=2)
+async def drill(world: World) -> None:
+    """A drill waits for its announcement and begins with it; a live alert takes the air from it at once."""
+    boxes = await world.commune()
+    officers = await world.officers(drills=True)
+    warning = await world.bulletin("warning", 20)
+    announcement = await world.bulletin("this is a drill", 6)
+    driller = officers.drills[AreaPath("quang-ninh/co-to")]
+    await world.passes(5 * MINUTE_S)
+    early = await officers.release("quang-ninh/co-to", warning, people=[driller], kind=Kind.DRILL, lasts_s=120)
+    crossed = await officers.release("quang-ninh/co-to", warning, people=[driller])
+    assert early is not None
+    world.must("I1", "centre", crossed is None, "took a live alert under a drill key")
+    await world.passes(5 * MINUTE_S)
+    for box in boxes:
+        world.must("I1", box.name, not box.soundings, "sounded a drill that it could not announce")
+        world.must("I7", box.name, world.outcome(early, box) == "skipped", f"told {world.outcome(early, box)}")
+    centre = world.province.centre
+    assert centre is not None
+    await centre.do(
+        PERSON,
+        lambda session, ctx: store_siren(
+            session, ctx, area="quang-ninh", code=DRILL_ANNOUNCEMENT, bulletin=announcement.id
+        ),
+    )
+    await world.passes(HOUR_S)
+    practice = await officers.release(
+        "quang-ninh/co-to", warning, people=[driller], kind=Kind.DRILL, lasts_s=HOUR_S, repeats=0
+    )
+    assert practice is not None
+    await world.passes(2 * MINUTE_S)
+    whole_ms = announcement.duration_ms + warning.duration_ms
+    for box in boxes:
+        heard = world.heard(box, practice)
+        world.must("control", box.name, bool(heard), "did not sound the drill")
+        behind = [one for one in heard if one.offset_ms or one.limit_ms != whole_ms]
+        world.must("I1", box.name, not behind, "sounded a drill without its announcement first")
+    live = await officers.release("quang-ninh/co-to", warning, lasts_s=600, repeats=2)
+    assert live is not None
+    await world.passes(30)
+    for box in boxes:
+        now = box.soundings[-1]
+        world.must(
+            "I2", box.name, now.label == live and now.limit_ms == warning.duration_ms, "does not sound the live one"
+        )
+    await world.passes(2 * HOUR_S)
 
 
 @scenario(boxes=3)

@@ -1,0 +1,78 @@
+"""People for tests: accounts with posts, codes set up, signed in."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlmodel import Session
+
+from controller import accounts, code_keeping, codes
+from controller.accounts import Caller
+from controller.permissions import Post, Role, needs_code
+from controller.services import people
+from controller.services.context import Changed, Context
+from loa.clock import SystemClock
+from loa.names import AreaPath
+
+if TYPE_CHECKING:
+    from controller.centre import Centre
+
+PASSWORD = "mật khẩu để thử"
+_hashed: list[str] = []
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """Somebody's session: its bearer token, and what their codes are made from (empty where they have none)."""
+
+    name: str
+    token: str
+    secret: str
+
+
+def code_now(secret: str, now_ms: int, *, steps_on: int = 0) -> str:
+    """The code that an authenticator app shows, or the one of so many steps later."""
+    return codes.code_of(secret, now_ms // codes.STEP_MS + steps_on)
+
+
+@dataclass
+class App:
+    """An authenticator app that never shows the same code twice."""
+
+    secret: str
+    used: int = 0
+
+    def code(self) -> str:
+        """The oldest one that still counts and was not shown yet."""
+        now = SystemClock().now_ms() // codes.STEP_MS
+        self.used = max(self.used + 1, now - codes.WINDOW)
+        return codes.code_of(self.secret, self.used)
+
+
+async def join(centre: "Centre", name: str, *posts: tuple[Role, str], with_code: bool = False) -> SignedIn:
+    """A new person, signed in with password and code a moment ago; their password is PASSWORD.
+
+    with_code: even where no role of theirs wants codes.
+    """
+    if not _hashed:
+        _hashed.append(await accounts.hash_password(PASSWORD))
+    held = [Post(role, AreaPath(area)) for role, area in posts]
+
+    def work(session: Session, ctx: Context) -> Changed[SignedIn]:
+        people.add_person(session, ctx, name=name, full_name="", password_hash=_hashed[0], posts=held)
+        secret = ""
+        made = accounts.issue_token(
+            session, centre, account=name, name="tests", page_session=True, lasts_ms=accounts.SESSION_MS
+        )
+        if with_code or needs_code(post.role for post in held):
+            secret = code_keeping.begin_code(session, centre, name)
+            who = Caller(name, session=True, token_hash=accounts.token_hash(made.secret))
+            early = code_now(secret, centre.clock.now_ms(), steps_on=-1)  # leaves this step's for the test
+            code_keeping.confirm_code(session, centre, who, early)
+        return Changed(SignedIn(name, made.secret, secret))
+
+    return await centre.do("tests", work)
+
+
+async def freshen(centre: "Centre", token: str) -> None:
+    """As if a code had been given in this session just now."""
+    await centre.unit_of_work(lambda db: code_keeping.step_up(db, centre, accounts.token_hash(token)))
