@@ -1,6 +1,7 @@
 """What can be said of an alert at a glance, even of one that is refused: its raw texts, bounded, on one line."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from controller.cap.elements import NAMESPACES, Node
 from controller.cap.parsing import DEFAULT_LANGUAGE
@@ -8,7 +9,7 @@ from controller.cap.values import instant
 from loa.errors import Refused
 from loa.units import DurationMs, InstantMs
 
-MAX_SHOWN = 120
+MAX_SHOWN: Final = 500
 
 
 @dataclass(frozen=True)

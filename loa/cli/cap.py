@@ -35,7 +35,7 @@ def _group() -> None:
 
 
 Readable = Annotated[
-    list[Path], typer.Argument(metavar="FILE…", exists=True, dir_okay=False, readable=True, help="Alerts or feeds.")
+    list[Path], typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True, help="Alerts or feeds.")
 ]
 
 

@@ -44,7 +44,7 @@ def line(row: Row) -> str:
     place = f"#{verdict.place}" if row.of > 1 else ""
     return f"{_shown(row.file, 400)}{place}: " + " | ".join(
         (
-            _shown(sketch.identifier) or "-",
+            _shown(sketch.identifier, 500) or "-",
             f"CAP {sketch.version or '?'}",
             f"{_shown(sketch.status) or '-'}/{_shown(sketch.msg_type) or '-'}",
             _infos(sketch.languages),

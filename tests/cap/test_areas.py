@@ -5,7 +5,9 @@ import json
 import pytest
 
 from controller.cap.areas import KnownAreas
+from controller.cap.geometry import covers_point, shape
 from controller.cap.judgement import Terms, Verdict
+from controller.cap.names import bare, folded
 from controller.cap.places import known_areas
 from loa.errors import Refused
 from tests.cap.base import BASE, NOW, Change, put, removed, sample, spoiled, verdict
@@ -150,6 +152,22 @@ def test_shapes_of_ours() -> None:
     one = judged(only("?", circle="21.0,107.75 0"), known)
     assert one.areas is not None
     assert one.areas.unplaced == 1
+
+
+def test_a_shape_over_the_date_line() -> None:
+    enclosed = shape(((-17, 179), (-17, -179), (-18, -179), (-18, 179), (-17, 179)))
+    assert enclosed is not None
+    inside = [
+        longitude for longitude in (179.5, -179.5, 180, 0, 178, -178) if covers_point(enclosed, -17.5, longitude, 0)
+    ]
+    assert inside == [179.5, -179.5, 180]
+
+
+def test_names_without_their_marks() -> None:
+    assert folded("  Đầm\u00a0HÀ ") == "dam ha"
+    assert [bare(one) for one in ("X. Đầm Hà", "TP.Hạ Long", "thị trấn Cô Tô", "Xã", "Ba Chẽ district")] == [
+        *("dam ha", "ha long", "co to", "xa", "ba che")
+    ]
 
 
 NAMES = {

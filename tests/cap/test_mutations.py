@@ -135,6 +135,7 @@ POLYGONS = {
     "open": "20.9,107.7 20.9,107.9 21.1,107.9 21.1,107.7",
     "self-crossing": "20.9,107.7 21.1,107.9 21.1,107.7 20.9,107.9 20.9,107.7",
     "a star": "0,10 10,-10 -10,4 10,4 -10,-10 0,10",
+    "a loop over another": "0,0 0,10 10,10 10,0 0,0 5,20 20,5 0,0",
     "three points": "20.9,107.7 20.9,107.9 20.9,107.7",
     "one point four times": "20.9,107.7 20.9,107.7 20.9,107.7 20.9,107.7",
     "a line and back": "20.9,107.7 21.0,107.7 21.1,107.7 21.0,107.7 20.9,107.7",
@@ -395,6 +396,11 @@ NOT_SAFE = {
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_a_doctype_is_refused_before_anything_in_it_is_looked_at(name: str, encoding: str) -> None:
     assert said(NOT_SAFE[name].encode(encoding)) == ("dtd_forbidden", "file")
+
+
+def test_nothing_behind_a_doctype_is_read_at_all() -> None:
+    for rest in ("alert [ <<<", "alert [", "alert SYSTEM 'x'"):
+        assert said(f"<!DOCTYPE {rest}>".encode()) == ("dtd_forbidden", "file")
 
 
 def test_the_word_doctype_in_a_comment_or_text_is_only_a_word() -> None:

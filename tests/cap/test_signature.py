@@ -11,10 +11,11 @@ from lxml import etree
 from signxml.algorithms import CanonicalizationMethod, DigestAlgorithm, SignatureMethod
 from signxml.signer import XMLSigner
 
+from controller.cap import judgement
 from controller.cap.judgement import Terms, Verdict
 from controller.cap.model import Status
 from controller.cap.reading import read
-from controller.cap.signature import PinnedKeys, SignatureState, examine, pinned_key
+from controller.cap.signature import PinnedKeys, SignatureReport, SignatureState, examine, pinned_key
 from loa.errors import Refused
 from tests.cap.base import BASE, CAP, NOW, at, base, put, sample, verdict, verdicts
 
@@ -266,6 +267,16 @@ def test_what_is_read_is_what_was_signed() -> None:
     assert one.alert is not None
     assert one.alert.status is Status.ACTUAL
     assert not list(one.signature.element.iter(etree.Comment))
+
+
+def test_the_alert_is_read_from_what_was_signed_and_from_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = base()
+    put("identifier", "what was signed")(other)
+    report = SignatureReport(SignatureState.VERIFIED, other, signer="kttv")
+    monkeypatch.setattr(judgement, "examine", lambda *_: report)
+    one = judged(base())
+    assert one.alert is not None
+    assert (one.alert.identifier, one.sketch.identifier) == ("what was signed", "what was signed")
 
 
 def parallel(*keys: Private) -> etree._Element:
