@@ -9,9 +9,10 @@ from shapely import Point
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
-from controller.cap.geometry import circle_reaches, covers_point, shape
+from controller.cap.geometry import circle_reaches, covers_point, ring, shape
 from controller.cap.model import Alert, AlertArea
 from controller.cap.names import bare, folded, is_province, parts
+from loa.errors import Refused
 from loa.names import AreaPath
 
 SLACK_KM: Final = 1.0
@@ -146,8 +147,7 @@ def match(alert: Alert, known: KnownAreas) -> AreaMatch:
 
 def _by_shape(area: AlertArea, known: KnownAreas) -> tuple[list[AreaPath], bool]:
     """Our places that the shapes hold, and whether the shapes are anywhere near ours."""
-    shapes = [enclosed for one in area.polygons if (enclosed := shape(one)) is not None]
-    enclosed = unary_union(shapes) if shapes else None
+    enclosed = _enclosed(area)
     found, near = [], False
     for one in known.areas:
         if one.place is None:
@@ -157,6 +157,23 @@ def _by_shape(area: AlertArea, known: KnownAreas) -> tuple[list[AreaPath], bool]
             found.append(one.path)
         near = near or bool(found) or _is_near(area, enclosed, one.place)
     return found, near
+
+
+def _enclosed(area: AlertArea) -> BaseGeometry | None:
+    """What the polygons hold, without the holes that Germany's service cuts as geocodes named EXCLUDE_POLYGON."""
+    shapes = [held for one in area.polygons if (held := shape(one)) is not None]
+    holes = [hole for one in area.geocodes if one.name == "EXCLUDE_POLYGON" and (hole := _hole(one.value)) is not None]
+    if not shapes:
+        return None
+    return unary_union(shapes).difference(unary_union(holes)) if holes else unary_union(shapes)
+
+
+def _hole(text: str) -> BaseGeometry | None:
+    """None for one that cannot be read: then the alert is for too many rather than too few."""
+    try:
+        return shape(ring(text, "info.area.geocode"))
+    except Refused:
+        return None
 
 
 def _is_near(area: AlertArea, enclosed: BaseGeometry | None, place: BaseGeometry) -> bool:

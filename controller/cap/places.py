@@ -21,18 +21,19 @@ _CODES: Final = ("gso_code", "iso_code", "cap_code", "codes")
 """Columns or properties whose values stand for the place in an alert's geocodes, apart by spaces."""
 
 
-def known_areas(data: bytes, province: str, name: str = "") -> KnownAreas:
+def known_areas(data: bytes, province: str | None, name: str = "") -> KnownAreas:
     """Places in the form of CSV (code,name,kind,terrain,latitude_approx,longitude_approx) or GeoJSON.
 
-    province: the code of the province that they are in; a code with "/" in it is a whole path. name: the province's,
-    where it is other than its code. GeoJSON features have `code` or `path`, and `name`, among their properties; that
-    whose code is the province's is the province. Raises Refused(bad_places, bad_area_path).
+    province: the code of the province that they are in, None where it is not known: their codes are their paths then.
+    A code with "/" in it is a whole path. name: the province's, where it is other than its code. GeoJSON features have
+    `code` or `path`, and `name`, among their properties; that whose code is the province's is the province. Raises
+    Refused(bad_places, bad_area_path).
     """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Refused("bad_places", field="areas", limit="UTF-8", reason=f"byte {error.start}") from error
-    top = AreaPath(province)
+    top = AreaPath(province) if province is not None else None
     read = _features if text.lstrip().startswith("{") else _rows
     found: dict[AreaPath, KnownArea] = {}
     for area in read(text, top):
@@ -41,11 +42,13 @@ def known_areas(data: bytes, province: str, name: str = "") -> KnownAreas:
         found[area.path] = area
     if not found:
         raise Refused("bad_places", field="areas", limit="code, name", reason="no places")
-    whole = found.pop(top, None) or KnownArea(top, name or province.replace("-", " "))
+    if top is None:
+        return KnownAreas(tuple(found.values()))
+    whole = found.pop(top, None) or KnownArea(top, name or top.replace("-", " "))
     return KnownAreas(tuple(found.values()), whole)
 
 
-def _rows(text: str, top: AreaPath) -> Iterator[KnownArea]:
+def _rows(text: str, top: AreaPath | None) -> Iterator[KnownArea]:
     rows = csv.DictReader(io.StringIO(text))
     if not {"code", "name"} <= set(rows.fieldnames or ()):
         raise Refused("bad_places", field="areas", limit="code,name,…", reason="no columns code and name")
@@ -57,7 +60,7 @@ def _rows(text: str, top: AreaPath) -> Iterator[KnownArea]:
         raise Refused("bad_places", field="areas", limit="CSV", reason=str(error)) from error
 
 
-def _features(text: str, top: AreaPath) -> Iterator[KnownArea]:
+def _features(text: str, top: AreaPath | None) -> Iterator[KnownArea]:
     try:
         collection = json.loads(text)
         features = collection["features"]
@@ -69,11 +72,11 @@ def _features(text: str, top: AreaPath) -> Iterator[KnownArea]:
         raise Refused("bad_places", field="areas", limit="GeoJSON features", reason=type(error).__name__) from error
 
 
-def _area(values: Mapping[str, str], top: AreaPath, place: BaseGeometry | None) -> KnownArea:
+def _area(values: Mapping[str, str], top: AreaPath | None, place: BaseGeometry | None) -> KnownArea:
     code, name = values.get("path") or values.get("code", ""), values.get("name", "")
     if not name:
         raise Refused("bad_places", field="areas", limit="code, name", reason=f"no name for {code[:40]}")
-    path = AreaPath(code if "/" in code or code == top else f"{top}/{code}")
+    path = AreaPath(code if "/" in code or top in (None, code) else f"{top}/{code}")
     codes = frozenset(code for column in _CODES for code in values.get(column, "").split())
     return KnownArea(path, name, codes, place)
 

@@ -16,6 +16,7 @@ from controller.cap.values import instant
 from loa.cli.cap_lines import Row, json_object, line
 from loa.clock import SystemClock
 from loa.errors import LoaError, Refused
+from loa.names import AreaPath
 from loa.problems import explain
 from loa.units import Digest, InstantMs
 
@@ -124,9 +125,17 @@ def _places(file: Path | None) -> KnownAreas | None:
     if file is None:
         return None
     try:
-        return known_areas(file.read_bytes(), file.name.split(".")[0].lower(), "")
+        return known_areas(file.read_bytes(), _province(file))
     except Refused as problem:
         raise _usage(problem, "--areas") from problem
+
+
+def _province(file: Path) -> str | None:
+    """The file's name, where that can be a province's code."""
+    try:
+        return AreaPath(file.name.split(".")[0].lower())
+    except Refused:
+        return None
 
 
 def _pinned(folder: Path | None) -> PinnedKeys:

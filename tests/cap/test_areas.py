@@ -227,6 +227,33 @@ def test_an_alert_without_any_area_is_for_nobody(known: KnownAreas) -> None:
     assert judged(spoiled(removed("info.area"), lambda alert: alert.remove(alert[-1])), known).code == "area_unknown"
 
 
+HOLES = {
+    "21.0,107.35 21.0,107.5 21.15,107.5 21.15,107.35 21.0,107.35": ["co-to"],
+    "21.0,107.35 21.0,107.5 21.15,107.5 21.15,107.35": ["co-to", "van-don"],
+    "20,107 20,109 22,109 22,107 20,107": [],
+}
+
+
+@pytest.mark.parametrize("hole", HOLES)
+def test_a_hole_is_not_warned(hole: str, known: KnownAreas) -> None:
+    polygon = "20.9,107.3 20.9,107.85 21.2,107.85 21.2,107.3 20.9,107.3"
+    data = only("?", polygon=polygon, geocode=hole).replace(b"<valueName>x<", b"<valueName>EXCLUDE_POLYGON<")
+    assert matched(data, known) == HOLES[hole]
+
+
+def test_features_may_be_named_by_path() -> None:
+    features = {
+        "type": "FeatureCollection",
+        "features": [
+            {"type": "Feature", "properties": {"path": "quang-ninh", "name": "Quảng Ninh"}, "geometry": None},
+            {"type": "Feature", "properties": {"path": "quang-ninh/co-to", "name": "Cô Tô"}, "geometry": None},
+        ],
+    }
+    known = known_areas(json.dumps(features).encode(), "quang-ninh")
+    assert [str(area.path) for area in known.all] == ["quang-ninh", "quang-ninh/co-to"]
+    assert known.called("tỉnh Quảng Ninh") == ("quang-ninh",)
+
+
 def test_both_infos_name_the_same_places_once(known: KnownAreas) -> None:
     one = judged(spoiled(*WITHOUT, put("info.area.areaDesc", "xã Cái Chiên")), known)
     assert one.areas is not None

@@ -58,6 +58,12 @@ def test_a_line_for_an_alert_of_ours(alert: Path, places: Path, tmp_path: Path) 
     )
 
 
+def test_a_file_of_places_that_is_not_named_after_a_province(alert: Path, tmp_path: Path) -> None:
+    (tmp_path / "tmp_8x.csv").write_text(CSV)
+    code, text, _ = run(alert, *AT, "--areas", tmp_path / "tmp_8x.csv")
+    assert (code, "| areas co-to; " in text) == (0, True)
+
+
 def test_a_line_for_an_alert_known_by_name_alone(alert: Path, places: Path) -> None:
     first = BASE[: BASE.index("</info>")] + "</info></alert>"
     start, end = first.index("<polygon>"), first.index("</area>")
