@@ -132,12 +132,20 @@ def _install_tools(tools: dict[str, tuple[str, tuple[str, ...]]]) -> None:
 def _test(rest: list[str]) -> int:
     setup()
     if "--quick" in rest:
-        return _become(
-            [str(PYTHON), "-m", "pytest", "-m", "not slow and not soak", *(a for a in rest if a != "--quick")]
-        )
+        rest = [a for a in rest if a != "--quick"]
+        return _become([str(PYTHON), "-m", "pytest", "-m", "not slow and not soak", *_processes(rest), *rest])
     chosen = any(a == "-m" or a.startswith("-m=") for a in rest)
     _install_tools(TEST_TOOLS | (SOAK_TOOLS if chosen and any("soak" in a for a in rest) else {}))
-    return _become([str(PYTHON), "-m", "pytest", *([] if chosen else ["-m", "not soak"]), *rest])
+    marks = [] if chosen else ["-m", "not soak"]
+    return _become([str(PYTHON), "-m", "pytest", *marks, *_processes(rest), *rest])
+
+
+def _processes(rest: list[str]) -> list[str]:
+    """As many processes as there are cores, four at most; one where somebody looks into it, or chose a number."""
+    alone = ("-s", "--capture=no", "--pdb", "--trace", "--co", "--collect-only", "-n", "--numprocesses", "-p")
+    if any(a in alone or a.startswith("-n") for a in rest):
+        return []
+    return ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadscope"]
 
 
 def _lint(rest: list[str]) -> int:
