@@ -98,6 +98,22 @@ def test_encodings(name: str) -> None:
     assert said(data) == expected
 
 
+@pytest.mark.parametrize("label", ["ISO-8859-1", "windows-1252", "windows-1258", "utf-16"])
+def test_utf_8_under_a_wrong_label_is_not_read_out_as_rubbish(label: str) -> None:
+    one = verdict((DECLARED.format(label) + BASE).encode())
+    assert one.alert is not None
+    assert one.alert.note == "Bão số 5"
+
+
+@pytest.mark.parametrize("label", ["ISO-8859-1", "windows-1252"])
+def test_a_right_label_is_believed(label: str) -> None:
+    one = verdict(
+        (DECLARED.format(label) + BASE.replace("Bão số 5", "Orage à Genève")).encode(label, "xmlcharrefreplace")
+    )
+    assert one.alert is not None
+    assert one.alert.note == "Orage à Genève"
+
+
 def test_chinese_text_under_its_old_label() -> None:
     one = verdict((DECLARED.format("GB2312") + BASE.replace("Bão số 5", "台风 镕")).encode("gbk", "xmlcharrefreplace"))
     assert one.alert is not None
