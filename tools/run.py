@@ -149,6 +149,8 @@ def _processes(rest: list[str]) -> list[str]:
     alone = ("-s", "--capture=no", "--pdb", "--trace", "--co", "--collect-only", "-n", "--numprocesses", "-p")
     if any(a in alone or a.startswith("-n") for a in rest):
         return []
+    # All processes must collect the same tests in the same order, also where those are named by a set.
+    os.environ.setdefault("PYTHONHASHSEED", str(int.from_bytes(os.urandom(4), "big")))
     return ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadscope"]
 
 

@@ -1,0 +1,33 @@
+"""Whether an alert was seen before: a rule over what is remembered of earlier ones."""
+
+import hashlib
+from collections.abc import Mapping
+from enum import StrEnum
+
+from controller.cap.model import Alert
+from loa.units import Digest, InstantMs
+
+Name = tuple[str, str, InstantMs]
+"""sender, identifier, sent: what CAP tells alerts apart by."""
+
+
+class Seen(StrEnum):
+    """What the memory says of an alert."""
+
+    NEW = "new"
+    KNOWN = "known"
+    OTHER = "other"
+    """Its name was used before, for something else."""
+
+
+def content_digest(alert: Alert) -> Digest:
+    """Of all that the alert says. The same alert in another encoding, order or wrapper has the same."""
+    return Digest(hashlib.sha256(repr(alert).encode("utf-8", "surrogatepass")).digest())
+
+
+def seen(alert: Alert, memory: Mapping[Name, Digest]) -> Seen:
+    """Hold an alert against the digests that are remembered by name."""
+    remembered = memory.get(alert.name)
+    if remembered is None:
+        return Seen.NEW
+    return Seen.KNOWN if remembered == content_digest(alert) else Seen.OTHER
