@@ -1,5 +1,7 @@
 """Where people see what was tried: lagging trust documents, refusals of boxes, refused requests."""
 
+import logging
+
 import pytest
 
 from api.problems import RefusedRequests
@@ -49,6 +51,7 @@ async def test_figures_for_all_of_it(office: Office) -> None:
 
 
 def test_refused_requests_are_said_at_each_power_of_ten(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="loa")
     counts = RefusedRequests()
     for _ in range(100):
         counts.count("bad_code", "192.0.2.1")
