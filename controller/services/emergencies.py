@@ -192,7 +192,8 @@ def cancel_alerts(
         order = Order(
             id=new_id(ctx.entropy), action=OrderAction.STOP, nodes=(NodeId("any"),), precedence=Precedence.EMERGENCY,
             kind=body.kind, issued_at=ctx.now, start_at=InstantMs(max(ctx.now, body.not_before)),
-            expires_at=body.expires_at, subject=_id_of(row), alert_body=data, approvals=_carried(data, approvals, grants),
+            expires_at=body.expires_at, subject=_id_of(row), alert_body=data,
+            approvals=_carried(data, approvals, grants),
         )  # fmt: skip
         targets = targets_of(row)
         if targets.anybody(session):

@@ -187,6 +187,6 @@ def _name(holder: str) -> str:
 
 
 def covers_all(reach: Iterable[AreaPath], whole: Iterable[AreaPath]) -> bool:
-    """Whether one of the areas that somebody is appointed to holds all of an alert's target; of none it holds nothing."""
+    """Whether one of the areas that somebody is appointed to holds all of an alert's target, which must be known."""
     places = list(whole)
     return bool(places) and any(all(area.covers(place) for place in places) for area in reach)

@@ -261,7 +261,7 @@ async def test_an_alert_for_named_boxes(rig: Rig) -> None:
 
 
 async def test_on_a_full_disk_too_a_commune_does_not_cancel_a_provincial_alert(rig: Rig) -> None:
-    """The alert sounds although it could not be written down, and what is not written down has a target all the same."""
+    """It sounds although it could not be written down, and what is not written down has a target all the same."""
     storage = FullJournal()
     await rig.up(storage)
     rig.timetable(rig.entry("later", 3_600_000, TALK))

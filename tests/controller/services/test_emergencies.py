@@ -296,7 +296,8 @@ def test_nobody_approves_what_cannot_be_released(office: World) -> None:
     office.run(settle)
     refused("too_many", lambda: composed(office, target_areas=villages, target_nodes=names[2:32]))
     targets: list[dict[str, Any]] = [
-        {"target_areas": villages[:33]}, {"target_areas": villages[33:]}, {"target_areas": [], "target_nodes": names[2:32]},
+        {"target_areas": villages[:33]}, {"target_areas": villages[33:]},
+        {"target_areas": [], "target_nodes": names[2:32]},
     ]  # fmt: skip
     alerts = [released(office, composed(office, **one), FIRST, SECOND).value for one in targets]
     refused("too_many", lambda: cancelled(office, alerts, FIRST))
@@ -318,4 +319,6 @@ def test_more_people_than_an_order_has_room_for(office: World) -> None:
     authority = accept_trust(document, Authority.pinned(ROOTS), office.clock.now_ms())
     assert sealed.alert_body is not None
     now = office.clock.now_ms()
-    assert len(check_approvals(sealed.alert_body, sealed.approvals[:2], authority, whole=[QN], now_ms=now)) == 2
+    assert (
+        len(check_approvals(sealed.alert_body, sealed.approvals[:2], authority, whole=[AreaPath(QN)], now_ms=now)) == 2
+    )

@@ -239,6 +239,25 @@ def test_a_head_that_the_record_does_not_hold_begins_a_branch(world: World) -> N
     assert any("was lost by a restore" in one for one in verify(exported(world), [told]).notices)
 
 
+def test_a_node_that_lies_forks_the_record_once_a_day_and_no_further(world: World) -> None:
+    """A stolen box says what it likes in its health; the heads must stay such that nodes take them."""
+    started = len(chain(world))
+    for n in range(5):
+        lie = HeadMark(number=10_000 + n, mark=bytes([n]) * 16, forks=n * 3)
+        world.run(lambda s, lie=lie: record.write_lost(s, world.ctx, [(lie, "ct-1")]))  # type: ignore[misc]
+        world.clock.at += 60_000
+    assert len(chain(world)) == started + 1
+    wild = [(HeadMark(number=1, mark=b"w" * 16, forks=forks), "ct-2") for forks in ((1 << 32) - 1, 1 << 31, 500)]
+    assert not world.run(lambda s: record.write_lost(s, world.ctx, wild))
+    head = HeadMark(number=9000, mark=b"h" * 16, forks=2)  # an honest one is heard all the same, with several branches
+    older = HeadMark(number=8000, mark=b"o" * 16, forks=1)
+    assert world.run(lambda s: record.write_lost(s, world.ctx, [(older, "ct-3"), (head, "ct-3"), *wild]))
+    assert [entry_of(row).object_id for row in chain(world)[started:]] == ["ct-1", "ct-3", "ct-3"]
+    world.clock.at += DAY_MS
+    again = HeadMark(number=20_000, mark=b"a" * 16, forks=3)
+    assert world.run(lambda s: record.write_lost(s, world.ctx, [(again, "ct-1")]))
+
+
 def test_a_restore_is_said_once_and_first(world: World) -> None:
     assert world.run(lambda s: record.write_restore(s, world.ctx, backup="b-1", detail="of yesterday"))
     assert not world.run(lambda s: record.write_restore(s, world.ctx, backup="b-1", detail="of yesterday"))
@@ -247,7 +266,7 @@ def test_a_restore_is_said_once_and_first(world: World) -> None:
     said = [entry_of(row) for row in chain(world)[-2:]]
     assert [(one.verb, one.forks) for one in said] == [("restore", 1), ("lost", 1)]
     second = HeadMark(number=950, mark=b"h" * 16, forks=1)  # restored again from the same backup
-    world.run(lambda s: record.write_lost(s, world.ctx, [(second, "ct-1")]))
+    world.run(lambda s: record.write_lost(s, world.ctx, [(second, "ct-2")]))
     assert entry_of(chain(world)[-1]).forks == 2
 
 
