@@ -224,8 +224,8 @@ def _signed_heads(
             found.append(KnownHead(why.number, why.hash, why.forks, f"signed head {at}"))
             found += [KnownHead(one.number, one.mark, one.forks, f"named by signed head {at}") for one in why.after]
     if unchecked:
-        words = f"{unchecked} of the heads are older than the appointments that the trust document lists, and were not checked"
-        verdict.notices.append(words)
+        words = "are older than the appointments that the trust document lists, and were not checked"
+        verdict.notices.append(f"{unchecked} of the heads {words}")
     return found
 
 

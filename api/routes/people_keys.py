@@ -127,7 +127,9 @@ async def list_own_keys(desk: DeskHere) -> Page[KeyShown]:
 
 @router.post(
     "", operation_id="make_person_key", status_code=201,
-    responses=documented("csrf", "not_found", "weak_passphrase", "passphrase_is_password", "too_many"),
+    responses=documented(
+        "csrf", "not_found", "weak_passphrase", "passphrase_is_password", "too_many", "fresh_code_required"
+    ),
 )  # fmt: skip
 @needs(Permission.KEY_OWN)
 async def make_person_key(asked: NewKey, request: Request, desk: DeskHere) -> KeyAsked:
@@ -139,7 +141,9 @@ async def make_person_key(asked: NewKey, request: Request, desk: DeskHere) -> Ke
     return _asked(view, desk, view.wished)
 
 
-@router.get("/{key}/request", operation_id="person_key_request", responses=documented("not_found"))
+@router.get(
+    "/{key}/request", operation_id="person_key_request", responses=documented("not_found", "fresh_code_required")
+)
 @needs(Permission.KEY_OWN)
 async def person_key_request(key: KeyIdText, desk: DeskHere) -> KeyAsked:
     """What the roots should sign for a key of yours: its appointment; its revocation once it is retired."""
@@ -154,7 +158,7 @@ async def person_key_request(key: KeyIdText, desk: DeskHere) -> KeyAsked:
     "/{key}/passphrase", operation_id="change_key_passphrase",
     responses=documented(
         "csrf", "not_found", "wrong_passphrase", "weak_passphrase", "passphrase_is_password", "key_retired",
-        "content_changed",
+        "content_changed", "fresh_code_required",
     ),
 )  # fmt: skip
 @needs(Permission.KEY_OWN)
@@ -169,7 +173,9 @@ async def change_key_passphrase(key: KeyIdText, asked: NewPassphrase, request: R
     return key_shown(view, desk)
 
 
-@router.post("/{key}/retire", operation_id="retire_person_key", responses=documented("csrf", "not_found"))
+@router.post(
+    "/{key}/retire", operation_id="retire_person_key", responses=documented("csrf", "not_found", "fresh_code_required")
+)
 @needs(Permission.KEY_OWN)
 async def retire_person_key(key: KeyIdText, desk: DeskHere) -> KeyAsked:
     """Destroy the private half of a key of yours. The request in the reply has the roots revoke the rest of it."""

@@ -111,7 +111,7 @@ async def test_a_machine_says_only_what_a_second_person_approved(office: Office)
     problem(await client.post("/api/v1/broadcasts", json=say), 409, "second_person_required")
     assert (await client.post("/api/v1/broadcasts", json=say | {"bulletins": [theirs["id"]]})).status_code == 201
     wider = say | {"bulletins": [theirs["id"]], "target_areas": ["quang-ninh"]}
-    problem(await client.post("/api/v1/broadcasts", json=wider), 403, "not_permitted")
+    problem(await client.post("/api/v1/broadcasts", json=wider), 404, "not_found")
     problem(await client.post("/api/v1/nodes/co-to-1/test-tone", json={}), 403, "not_permitted")
     problem(await client.post(f"/api/v1/bulletins/{theirs['id']}/approve", json=body), 403, "not_permitted")
     for method, path in (("POST", "/session/code"), ("POST", "/session/password"), ("POST", "/tokens")):
