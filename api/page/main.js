@@ -73,7 +73,8 @@ $("sign-in-form").onsubmit = async (event) => {
     form.password.value = form.code.value = "";
     await showBoard(session);
   } catch (error) {
-    if (error.code === "code_required") $("code-field").hidden = false; else showWrong(form, error);
+    if (["code_required", "rate_limited"].includes(error.code)) $("code-field").hidden = false;  // a right code is heard even then
+    if (error.code !== "code_required") showWrong(form, error);
     if (!$("code-field").hidden) { form.code.focus(); form.code.select(); }
   } finally { button.disabled = false; }
 };
