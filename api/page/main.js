@@ -85,9 +85,13 @@ $("password-form").onsubmit = async (event) => {
   showWrong($("notice"), null);
   try {
     await ask("POST", "/session/password", { old_password: form.elements.old.value, new_password: form.elements.new.value });
+    form.reset();
     $("notice").hidden = true;
+    $("printed-once").hidden = true;
+    toast(word("password_changed"));
   } catch (error) { showWrong($("notice"), error); }
 };
+$("new-password").onclick = () => { $("notice").hidden = false; $("password-form").elements.old.focus(); };
 $("language").onclick = () => {
   language = language === "vi" ? "en" : "vi";
   localStorage.setItem("loa-language", language);
