@@ -12,7 +12,7 @@ from api.asking import Asker, CentreHere
 from api.gate import COOKIE, ApiLimits, Throttle
 from api.needs import needs, require_fresh_code
 from api.problems import documented
-from api.shapes import Asked, Shown, Text, moment
+from api.shapes import AccountText, Asked, Shown, Text, moment
 from controller import accounts, code_keeping, codes
 from controller.accounts import CODE_FRESH_MS, Caller
 from controller.peoplekeys import opens
@@ -27,7 +27,7 @@ Code = Annotated[str, Field(min_length=6, max_length=20)]
 
 
 class SignIn(Asked):
-    account: Annotated[str, Field(max_length=64)] = Field(examples=["admin"])
+    account: AccountText = Field(examples=["admin"])
     password: Password = Field(examples=["abcd-efgh-ijkl-mnop"])
     code: Code | None = Field(
         default=None, description="Six digits of the authenticator app, or a recovery code", examples=["123456"]
