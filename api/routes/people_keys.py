@@ -11,7 +11,7 @@ from api.asking import DeskHere
 from api.gate import ApiLimits, Throttle
 from api.needs import needs
 from api.problems import documented
-from api.shapes import AreaText, Asked, Page, Shown, moment, moment_or_none, whole
+from api.shapes import AccountText, AreaText, Asked, Page, Shown, moment, moment_or_none, whole
 from controller import accounts, passphrases, signing
 from controller.desk import KeyWish
 from controller.keyfiles import read_appointments
@@ -110,7 +110,7 @@ def _count(request: Request, desk: DeskHere, *, forgive: bool = False) -> None:
 @router.get("", operation_id="list_people_keys", responses=documented())
 @needs(Permission.ALERT_READ)
 async def list_people_keys(
-    desk: DeskHere, account: Annotated[str | None, Query(max_length=64, description="Only this account's")] = None
+    desk: DeskHere, account: Annotated[AccountText | None, Query(description="Only this account's")] = None
 ) -> Page[KeyShown]:
     """Public halves of everybody's keys."""
     views = await desk.read(lambda session, ctx: people_keys.keys_seen(session, ctx, account=account))
