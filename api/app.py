@@ -110,7 +110,8 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None, tls_pin: by
     app.state.centre, app.state.limits, app.state.throttle = centre, limits, throttle
     app.state.board, app.state.pending, app.state.imports = board, OneAtATime(), imports
     app.state.tls_pin = tls_pin
-    app.state.gauges = Gauges(centre, board)
+    app.state.refused = problems.RefusedRequests()
+    app.state.gauges = Gauges(centre, board, app.state.refused.by_code)
     problems.install(app)
     parts = (
         session, account_routes, tokens, areas, area_moves, nodes, enrolments, bulletins, programmes, broadcasts,
@@ -120,7 +121,7 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None, tls_pin: by
     check_routes(app.state.ways)
     for part in parts:
         app.include_router(part.router, dependencies=[Depends(permitted)])
-    app.add_middleware(Gate, lookup=_lookup_in(centre), limits=limits, throttle=throttle)
+    app.add_middleware(Gate, lookup=_lookup_in(centre), limits=limits, throttle=throttle, refused=app.state.refused)
     _describe(app)
     return app
 

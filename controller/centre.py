@@ -26,6 +26,7 @@ from controller.config import CentreConfig
 from controller.desk import CentreDesk
 from controller.enrolment_desk import EnrolmentDesk
 from controller.events import Events
+from controller.keydisk import Ask
 from controller.keyfiles import CentreKeys
 from controller.keywatch import KeyWarning, key_warnings
 from controller.media import MediaStore
@@ -95,7 +96,8 @@ class Centre(CentreDesk):
         """Take the data folder, make what is missing in it, start broker and wire, take up what was going on.
 
         link: instead of MQTT to `config.broker`, for a world without sockets. Raises Refused(already_running,
-        insecure_broker, bad_broker, broker_missing, bad_key_file), OperatorNeeded(broker_unreachable, database_...).
+        insecure_broker, bad_broker, broker_missing, bad_key_file,
+        controller_locked, wrong_passphrase, file_missing), OperatorNeeded(broker_unreachable, database_...).
         """
         config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         centre = cls(config, clock or SystemClock(), entropy, _take_folder(config.data))
@@ -152,13 +154,15 @@ class Centre(CentreDesk):
     def _open_keys(self) -> None:
         folder = self.config.keys_folder
         self.keys_created = not (folder / "controller.json").exists()
-        self.keys = keyfiles.create_centre(folder, AreaPath(self.config.province), self.clock.now_ms(), self.entropy)
+        self.keys = keyfiles.create_centre(
+            folder, AreaPath(self.config.province), self.clock.now_ms(), self.entropy, ask=self.config.ask_passphrase
+        )
         self.province = self.keys.area
         self._warn_of_keys()
 
     def _read_keys_again(self) -> bool:
         """What the roots signed meanwhile, a revocation above all, counts without a restart. The own key stays."""
-        fresh = replace(keyfiles.load_centre(self.config.keys_folder), controller=self.keys.controller)
+        fresh = replace(keyfiles.load_centre(self.config.keys_folder), unlocked=self.keys.controller)
         changed = fresh != self.keys
         self.keys = fresh
         return changed
@@ -216,7 +220,14 @@ class Centre(CentreDesk):
     @cached_property
     def accounts_key(self) -> bytes:
         """What seals people's secrets in the tables. Raises Refused(bad_accounts_key)."""
-        return codes.accounts_key(self.keys_folder, self.config.accounts_key.get_secret_value(), self.entropy)
+        return codes.accounts_key(
+            self.keys_folder, self.config.accounts_key.get_secret_value(), self.entropy, self.ask_for_secrets
+        )
+
+    @property
+    def ask_for_secrets(self) -> Ask | None:
+        """Gives the passphrase of other secrets among the keys: that of the controller's key, if it has one."""
+        return self.config.ask_passphrase if self.keys.controller_file.locked else None
 
     def context(self, account: str) -> Context:
         """For a service that acts in the name of `account`: within what it may do, where it says what that is."""

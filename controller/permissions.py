@@ -106,11 +106,11 @@ ROLES: dict[Role, frozenset[Permission]] = {
 
 SOUNDS = frozenset({P.BROADCAST_ISSUE, P.PROGRAMME_MANAGE, P.NODE_TEST, P.ALERT_RELEASE})
 """What makes loudspeakers sound, now or by the timetable."""
-FRESH_CODE = SOUNDS | {P.ACCOUNT_MANAGE, P.KEY_MANAGE}
+FRESH_CODE = SOUNDS | {P.ACCOUNT_MANAGE, P.KEY_MANAGE, P.KEY_OWN}
 """A page's session, or a command's, needs a code of the last minutes for these: a stolen one alone is not enough."""
 FRESH_SIGN_IN = frozenset({P.ALERT_RELEASE})
 """These want the password again too."""
-NEEDS_CODE = FRESH_CODE | {P.KEY_OWN, P.BULLETIN_APPROVE, P.AREA_MANAGE, P.NODE_ENROL, P.SETTINGS_MANAGE, P.BACKUP_MAKE}
+NEEDS_CODE = FRESH_CODE | {P.BULLETIN_APPROVE, P.AREA_MANAGE, P.NODE_ENROL, P.SETTINGS_MANAGE, P.BACKUP_MAKE}
 """Who holds one of these signs in with a code besides the password."""
 TOKEN_MAY = frozenset(Permission) - {
     P.BULLETIN_APPROVE, P.NODE_TEST, P.ALERT_COMPOSE, P.ALERT_RELEASE, P.ALERT_CANCEL, P.ACCOUNT_MANAGE,

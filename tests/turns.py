@@ -15,15 +15,21 @@ QUIET: Sequence[str] = (
 """How the names of tests begin that measure real time."""
 
 _TURN = "quiet"
+_SHARED = "tests/api/"
+"""These share one office, with its limits on strangers: they stay in one process and in the order of their files."""
 
 
 def is_quiet(name: str) -> bool:
     return name.startswith(tuple(QUIET))
 
 
+def _goes_first(item: pytest.Item) -> bool:
+    return item.nodeid.startswith(_SHARED) or item.get_closest_marker("slow") is not None
+
+
 def in_turns(items: list[pytest.Item]) -> None:
     """Sorts what a process has collected; every process comes to the same order."""
-    items.sort(key=lambda item: (is_quiet(item.nodeid), not item.get_closest_marker("slow")))
+    items.sort(key=lambda item: (is_quiet(item.nodeid), not _goes_first(item)))
 
 
 class Turns(LoadScopeScheduling):  # type: ignore[misc]
@@ -34,6 +40,8 @@ class Turns(LoadScopeScheduling):  # type: ignore[misc]
     """
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(_SHARED):
+            return _SHARED
         return _TURN if is_quiet(nodeid) else nodeid
 
     def _assign_work_unit(self, node: WorkerController) -> None:

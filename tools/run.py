@@ -25,6 +25,7 @@ HELP = """\
   serve     the centre: broker, controller, API and first page
   test      every test (--quick: the part that takes under a minute; -m soak: the longer forms, which are left out
             otherwise; other arguments go to pytest)
+  attacks   everything that attackers try, in virtual time: attempts, how each is seen, seconds of unauthorised sound
   soak      worlds under mixed faults in virtual time ([--minutes N] [--seeds A-B] [--boxes 50] [--days 7])
   lint      ruff, mypy --strict, the layers
   bench     measure the promises ([NAME] [--quick] [--json FILE])
@@ -53,6 +54,9 @@ def main(arguments: list[str]) -> int:
     if command in ("help", "-h", "--help"):
         print(HELP)
         return 0
+    if command == "attacks":
+        setup()
+        return _become([str(VENV / "bin" / "loa"), "simulate", "attacks", *rest])
     if command in ("demo", "serve"):
         setup()
         return _become([str(VENV / "bin" / "loa"), command, *rest])
@@ -145,6 +149,8 @@ def _processes(rest: list[str]) -> list[str]:
     alone = ("-s", "--capture=no", "--pdb", "--trace", "--co", "--collect-only", "-n", "--numprocesses", "-p")
     if any(a in alone or a.startswith("-n") for a in rest):
         return []
+    # All processes must collect the same tests in the same order, also where those are named by a set.
+    os.environ.setdefault("PYTHONHASHSEED", str(int.from_bytes(os.urandom(4), "big")))
     return ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadscope"]
 
 

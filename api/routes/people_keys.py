@@ -117,7 +117,9 @@ async def list_own_keys(desk: DeskHere) -> Page[KeyShown]:
 
 @router.post(
     "", operation_id="make_person_key", status_code=201,
-    responses=documented("csrf", "not_found", "weak_passphrase", "passphrase_is_password", "too_many"),
+    responses=documented(
+        "csrf", "not_found", "weak_passphrase", "passphrase_is_password", "too_many", "fresh_code_required"
+    ),
 )  # fmt: skip
 @needs(Permission.KEY_OWN)
 async def make_person_key(asked: NewKey, request: Request, desk: DeskHere) -> KeyAsked:
@@ -129,7 +131,9 @@ async def make_person_key(asked: NewKey, request: Request, desk: DeskHere) -> Ke
     return _asked(view, desk, view.wished)
 
 
-@router.get("/{key}/request", operation_id="person_key_request", responses=documented("not_found"))
+@router.get(
+    "/{key}/request", operation_id="person_key_request", responses=documented("not_found", "fresh_code_required")
+)
 @needs(Permission.KEY_OWN)
 async def person_key_request(key: KeyIdText, desk: DeskHere) -> KeyAsked:
     """What the roots should sign for a key of yours: its appointment; its revocation once it is retired."""
@@ -144,7 +148,7 @@ async def person_key_request(key: KeyIdText, desk: DeskHere) -> KeyAsked:
     "/{key}/passphrase", operation_id="change_key_passphrase",
     responses=documented(
         "csrf", "not_found", "wrong_passphrase", "weak_passphrase", "passphrase_is_password", "key_retired",
-        "content_changed",
+        "content_changed", "fresh_code_required",
     ),
 )  # fmt: skip
 @needs(Permission.KEY_OWN)
@@ -159,7 +163,9 @@ async def change_key_passphrase(key: KeyIdText, asked: NewPassphrase, request: R
     return key_shown(view, desk)
 
 
-@router.post("/{key}/retire", operation_id="retire_person_key", responses=documented("csrf", "not_found"))
+@router.post(
+    "/{key}/retire", operation_id="retire_person_key", responses=documented("csrf", "not_found", "fresh_code_required")
+)
 @needs(Permission.KEY_OWN)
 async def retire_person_key(key: KeyIdText, desk: DeskHere) -> KeyAsked:
     """Destroy the private half of a key of yours. The request in the reply has the roots revoke the rest of it."""

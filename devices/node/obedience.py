@@ -50,6 +50,8 @@ class Obedience:
         self.ordering = Ordering(senses, standing=self._standing, settings=self.settings)
         self.ordering.refresh_needs = self.refresh_needs
         self.refusals: dict[RefusalReason, int] = {}
+        self.repeats = 0
+        """Orders that came again to the byte: nothing to do, but something to tell."""
         self._told: deque[tuple[float, Id16, RefusalReason]] = deque(maxlen=MAX_REFUSED_AN_HOUR)
         self._held_back: OrderedDict[tuple[str, bytes], Delivery] = OrderedDict()
         self.time_wanted: Callable[[], None] = lambda: None
@@ -66,7 +68,7 @@ class Obedience:
         try:
             self._act(delivery)
         except Repeat:
-            return
+            self.repeats += delivery.topic.endswith("/order")
         except WireRefusal as refusal:
             self._refused(delivery, refusal)
         except Fault:

@@ -40,6 +40,7 @@ VERBS: dict[str, Verb] = {
     "say": Verb("loa.cli.say", "Broadcast a recording at once.", "controller"),
     "broadcast": Verb("loa.cli.broadcasts", "Broadcasts: list, show, stop, recall.", "controller"),
     "coverage": Verb("loa.cli.coverage", "Who heard a broadcast.", "controller"),
+    "cap": Verb("loa.cli.cap", "Judge alerts in CAP: files and feeds.", "controller"),
     "backup": Verb("loa.cli.backup", "Back up a centre while it runs, encrypted to an offline key.", "controller"),
     "restore": Verb("loa.cli.restore", "Restore a backup into an empty folder.", "controller"),
     "backup-key": Verb("loa.cli.backup_key", "Make the key that backups are encrypted to.", "controller"),

@@ -9,6 +9,7 @@ from sqlmodel import select
 
 from api.gate import ApiLimits
 from controller import keyfiles, rootwork, signing
+from controller.keydisk import lock_key
 from controller.peoplekeys import Cost
 from controller.tables import PersonKey, RecordEntry
 from devices.protocol.cose import read_detached
@@ -195,8 +196,15 @@ async def test_all_is_well_once_the_roots_are_away(office: Office) -> None:
     folder = office.centre.keys_folder
     away = [path.rename(folder / path.name) for path in (folder / "roots").iterdir()]
     office.centre._read_keys_again()
+    warned = (await office.ok("GET", "/api/v1/keys"))["warnings"]
+    assert [one["code"] for one in warned] == ["controller_plain"]
+    own = folder / "controller.json"
+    plain = own.read_bytes()
+    lock_key(own, WORDS, office.centre.entropy)
+    office.centre._read_keys_again()
     assert (await office.ok("GET", "/api/v1/keys"))["warnings"] == []
     assert (await office.stranger.get("/healthz")).json()["keys"] == "ok"
+    own.write_bytes(plain)
     for path in away:
         path.rename(folder / "roots" / path.name)
     office.centre._read_keys_again()
