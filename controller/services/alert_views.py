@@ -96,13 +96,14 @@ class AlertView:
 
 def status_of(session: Session, row: Alert, now: int) -> str:
     """As people are told."""
-    if row.status != "composed":
+    if row.status not in ("composed", "released"):
         return row.status
     try:
         checked_body(session, row)
     except Refused:
         return ALTERED
-    return EXPIRED if row.expires_at <= now + START_AFTER_MS else row.status
+    is_late = row.expires_at <= now + START_AFTER_MS
+    return EXPIRED if is_late and row.status == "composed" else row.status
 
 
 def alert_view(session: Session, ctx: Context, row: Alert, *, roots: RootSet) -> AlertView:

@@ -30,7 +30,7 @@ from controller.services.orders import Targets
 from controller.services.people_keys import list_person_keys
 from controller.services.sight import alerts_seen
 from controller.services.trust import authority_in_force
-from controller.tables import Alert, AlertApproval, RecordEntry
+from controller.tables import Alert, AlertApproval, Broadcast, RecordEntry
 from devices.protocol.alerts import MAX_BODY_BYTES, AlertAction, AlertBody
 from devices.protocol.approval import is_same_person, read_body
 from devices.protocol.grants import Grant
@@ -125,6 +125,8 @@ def checked_body(session: Session, row: Alert) -> AlertBody:
     ):
         if not same:
             raise Refused("alert_altered", field=field, value=row.id)
+    if row.status == "released" and session.get(Broadcast, row.id) is None:
+        raise Refused("alert_altered", field="status", value=row.id)
     return body
 
 
@@ -150,7 +152,7 @@ def approve(
     by_key = replace(ctx, key_id=grants[0].key_id)
     if _keep(session, ctx, row, AlertAction.RELEASE, approval, grants[0]):
         note_deed(session, by_key, "approve", "alert", row.id, detail=_fixed(body, row.body, grants[0].area))
-    held = approvals_of(session, row.id, AlertAction.RELEASE)
+    held = [one for one in approvals_of(session, row.id, AlertAction.RELEASE) if _holds(session, ctx, one, row, roots)]
     try:
         enough = enough_of(session, ctx, row.body, [one.approval for one in held], roots=roots)
     except Refused as error:
@@ -311,6 +313,15 @@ def _keep(session: Session, ctx: Context, row: Alert, action: AlertAction, appro
         )
     )  # fmt: skip
     session.flush()
+    return True
+
+
+def _holds(session: Session, ctx: Context, one: AlertApproval, row: Alert, roots: RootSet) -> bool:
+    """Whether an approval that is kept still counts: a person whose key was revoked must not hold up the others."""
+    try:
+        grants_behind(session, ctx, row.body, one.approval, roots=roots)
+    except Refused:
+        return False
     return True
 
 
