@@ -1,7 +1,9 @@
 """Whether an alert was seen before: a rule over what is remembered of earlier ones."""
 
 import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from enum import StrEnum
 
 from controller.cap.model import Alert
@@ -21,8 +23,20 @@ class Seen(StrEnum):
 
 
 def content_digest(alert: Alert) -> Digest:
-    """Of all that the alert says. The same alert in another encoding, order or wrapper has the same."""
-    return Digest(hashlib.sha256(repr(alert).encode("utf-8", "surrogatepass")).digest())
+    """Of all that the alert says. The same alert in another encoding, order or wrapper has the same.
+
+    What is not said is left out, so that digests that are kept outlive a field that the model learns.
+    """
+    said = json.dumps(_said(asdict(alert)), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return Digest(hashlib.sha256(said.encode("ascii")).digest())
+
+
+def _said(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _said(one) for name, one in value.items() if one not in (None, "", ())}
+    if isinstance(value, tuple):
+        return [_said(one) for one in value]
+    return value
 
 
 def seen(alert: Alert, memory: Mapping[Name, Digest]) -> Seen:

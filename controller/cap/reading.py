@@ -41,6 +41,7 @@ _NARROW: Final = re.compile(
     r"utf-8|ascii|iso8859-\d+|koi8-[ru]|tis-620|cp125[0-8]|cp874|cp437|cp850|cp866"
     r"|big5|big5hkscs|cp950|euc_jp|shift_jis|cp932|iso2022_jp|euc_kr|cp949|gb18030"
 )
+_ONE_BYTE: Final = re.compile(r"iso8859-\d+|koi8-[ru]|tis-620|cp125[0-8]|cp874|cp437|cp850|cp866")
 _READ_AS: Final = {
     # What calls itself GB2312 or GBK is written by programs that know more characters.
     "gb2312": "gb18030",
@@ -83,6 +84,8 @@ def decode(data: bytes) -> str:
     if len(data) > MAX_BYTES:
         raise Refused("too_large", field="file", limit=f"{MAX_BYTES} bytes", value=len(data))
     encoding, start = _encoding(data)
+    if _ONE_BYTE.fullmatch(encoding) and _is_utf_8(data):
+        encoding = "utf-8"
     try:
         text = data[start:].decode(encoding)
     except UnicodeDecodeError as error:
@@ -121,6 +124,18 @@ def _encoding(data: bytes) -> tuple[str, int]:
     if not _NARROW.fullmatch(codec):
         raise Refused("bad_encoding", field="file", limit="UTF-8", value=name)
     return codec, 0
+
+
+def _is_utf_8(data: bytes) -> bool:
+    """Text of one byte a character is never well-formed UTF-8 by chance, but for plain ASCII, where all agree.
+
+    Such a label is a program's habit; taken at its word, it would have the loudspeakers read out rubbish.
+    """
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _declared_first(text: str) -> bool:

@@ -100,6 +100,13 @@ def test_memory_is_handed_in_and_compares_what_is_said() -> None:
     assert len(memory) == 1
 
 
+def test_a_digest_that_was_kept_is_still_right() -> None:
+    """A change here makes every alert that was stored before a conflict when it comes again."""
+    one = verdict(FIRST.encode())
+    assert one.alert is not None
+    assert content_digest(one.alert).hex() == "820418380d41f7b3d861fbbbe6865195f0db9799e1c27e704ae01d1497854a90"
+
+
 def test_what_was_refused_is_not_remembered() -> None:
     late = FIRST.replace("2026-09-07T20:00:00", "2026-09-07T09:00:00")
     assert [one.code for one in verdicts(f"<a>{late}{FIRST}</a>".encode())] == ["expired", "accepted"]
