@@ -15,7 +15,7 @@ from limits.strategies import FixedWindowRateLimiter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import internal_problem, problem_response
+from api.problems import RefusedRequests, internal_problem, problem_response
 from controller.accounts import Caller, csrf_token
 from controller.services.context import ORIGIN
 from loa.errors import LoaError, Refused
@@ -108,8 +108,11 @@ Lookup = Callable[[str], Awaitable[Caller]]
 class Gate:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, *, lookup: Lookup, limits: ApiLimits, throttle: Throttle) -> None:
+    def __init__(
+        self, app: ASGIApp, *, lookup: Lookup, limits: ApiLimits, throttle: Throttle, refused: RefusedRequests
+    ) -> None:
         self._app = app
+        self._refused = refused
         self._lookup = lookup
         self._limits = limits
         self._throttle = throttle
@@ -125,6 +128,7 @@ class Gate:
             await self._admit(scope, headers)
             await self._app(scope, _counted(receive, self._body_limit(scope, headers)), answer)
         except LoaError as error:
+            self._refused.count(error.code, (scope.get("client") or ("?", 0))[0])
             response = problem_response(error, headers.get("accept-language"))
             await self._instead(answer, response, scope, receive, error)
         except Exception as error:  # noqa: BLE001 - the last resort of the whole API: a 500 without its traceback

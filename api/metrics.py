@@ -1,6 +1,7 @@
 """Figures for Prometheus, in a registry of our own."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -10,6 +11,7 @@ from prometheus_client.registry import Collector
 from api.events import EventBoard
 from controller.keywatch import WARNING_CODES, days_left, in_office
 from controller.services import nodes
+from devices.protocol.refusal import RefusalReason
 
 if TYPE_CHECKING:
     from controller.centre import Centre
@@ -20,15 +22,24 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Gauges:
     """What the server counts, read anew whenever somebody asks."""
 
-    def __init__(self, centre: "Centre", board: EventBoard) -> None:
+    def __init__(self, centre: "Centre", board: EventBoard, refused: Mapping[str, int]) -> None:
         self._centre = centre
         self._board = board
         self.registry = CollectorRegistry()
         self._nodes = Gauge("loa_nodes", "Nodes by state", ["state"], registry=self.registry)
         self._listeners = Gauge("loa_event_listeners", "Open event streams", registry=self.registry)
+        self._lagging = Gauge(
+            "loa_nodes_trust_lagging", "Nodes that have long lacked the newest trust document", registry=self.registry
+        )
+        self._refusals = Gauge(
+            "loa_node_refusals", "Messages that nodes refused since each was started", ["reason"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._repeats = Gauge("loa_node_repeats", "Orders that came to nodes again to the byte", registry=self.registry)
         self._free = Gauge("loa_media_free_bytes", "Room left for media", registry=self.registry)
         self.registry.register(_Wire(centre))
         self.registry.register(_Keys(centre))
+        self.registry.register(_Requests(refused))
 
     async def text(self) -> bytes:
         """All figures in Prometheus' text format."""
@@ -36,6 +47,14 @@ class Gauges:
         views = await self._centre.reading(lambda session: nodes.list_nodes(session, context))
         for state in ("online", "silent", "never"):
             self._nodes.labels(state).set(sum(view.state == state for view in views))
+        self._lagging.set(sum(view.trust_lags for view in views))
+        told = [view.health for view in views if view.health is not None]
+        self._repeats.set(sum(health.repeats for health in told))
+        counts = Counter({reason.code: 0 for reason in RefusalReason})
+        for health in told:
+            counts.update({one.reason.code: one.count for one in health.refusals})
+        for reason, count in counts.items():
+            self._refusals.labels(reason).set(count)
         self._listeners.set(self._board.listeners)
         self._free.set(context.media.free_bytes())
         return generate_latest(self.registry)
@@ -62,6 +81,19 @@ class _Keys(Collector):
         for one in in_office(self._centre.keys):
             left.add_metric([one.holder, one.id.hex()], days_left(one, self._centre.clock.now_ms()))
         yield left
+
+
+class _Requests(Collector):
+    """Requests that were refused, by code: guessing shows here."""
+
+    def __init__(self, refused: Mapping[str, int]) -> None:
+        self._refused = refused
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily("loa_requests_refused", "Requests that were refused", labels=["code"])
+        for code, count in sorted(self._refused.items()):
+            family.add_metric([code], count)
+        yield family
 
 
 class _Wire(Collector):

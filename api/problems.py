@@ -3,6 +3,7 @@
 import logging
 import re
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,10 @@ STATUS: dict[str, int] = {
     "second_person_required": 409,
     "drill_mismatch": 409,
     "alert_expired": 409,
+    "alert_over": 409,
+    "alert_not_released": 409,
+    "alert_altered": 409,
+    "not_your_key": 403,
     "idempotency_conflict": 409,
     "idempotency_unknown": 409,
     "account_exists": 409,
@@ -198,20 +203,36 @@ def refusal_of(errors: Sequence[Any]) -> Refused:
     return Refused("bad_value", field=field, limit="; ".join(bounds) or kind, reason=str(first.get("msg", ""))[:200])
 
 
-def _accept(request: Request) -> str | None:
-    return request.headers.get("accept-language")
+def _told(request: Request, error: LoaError) -> JSONResponse:
+    """Counted and answered."""
+    request.app.state.refused.count(error.code, request.client.host if request.client else "?")
+    return problem_response(error, request.headers.get("accept-language"))
+
+
+class RefusedRequests:
+    """Requests that got no for an answer since the server started, by code; read by metrics."""
+
+    def __init__(self) -> None:
+        self.by_code: Counter[str] = Counter()
+
+    def count(self, code: str, origin: str) -> None:
+        """One more; said in the log once for each power of ten."""
+        self.by_code[code] += 1
+        so_far = self.by_code[code]
+        if str(so_far).strip("0") == "1":
+            _log.warning("refused a request from %s: %s (%d so far)", origin, code, so_far)
 
 
 async def _on_loa_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, LoaError)
     if status_of(error) >= 500:
         _log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
-    return problem_response(error, _accept(request))
+    return _told(request, error)
 
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return problem_response(refusal_of(error.errors()), _accept(request))
+    return _told(request, refusal_of(error.errors()))
 
 
 async def _on_routing_error(request: Request, error: Exception) -> JSONResponse:
@@ -219,7 +240,7 @@ async def _on_routing_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RoutingError)
     cause = error.__cause__
     if isinstance(cause, LoaError):
-        return problem_response(cause, _accept(request))
+        return _told(request, cause)
     path = request.url.path[:200]
     if error.status_code == 404:
         ours: LoaError = Refused("no_such_route", field="path", value=path)
@@ -232,7 +253,7 @@ async def _on_routing_error(request: Request, error: Exception) -> JSONResponse:
         ours = Refused("bad_form", field="body")
     else:
         ours = Refused("bad_json", field="body")
-    return problem_response(ours, _accept(request))
+    return _told(request, ours)
 
 
 def _allowed(request: Request) -> str:

@@ -77,7 +77,7 @@ def import_recording(
     progress: Progress = lambda _done, _stage: None,
     cancelled: Cancelled = lambda: False,
 ) -> ImportedAudio:
-    """Read, trim, level and encode a recording. Blocks for about a second a minute or two of sound.
+    """Read, trim, level and encode a recording. Blocks for about a second a minute of sound.
 
     Raises Refused: bad_name, empty_audio, too_large, archive_forbidden, playlist_forbidden, container_forbidden,
     drm_protected, unsupported_format, channel_limit, duration_limit, decode_failed (values: plays_s, claimed_s),

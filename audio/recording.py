@@ -144,6 +144,10 @@ class RecordingFile:
                 continue
             _check_channels(frame.layout.nb_channels)
             frame.pts = None
+            if resampler is None and _as_wanted(frame):
+                layout = frame.layout
+                yield from _arrays([frame])
+                continue
             came_as = (frame.format.name, frame.layout.name, frame.sample_rate)
             if came_as != entry:
                 # Some streams change rate or channels on the way; the blocks keep the first number of channels.
@@ -181,6 +185,11 @@ class RecordingFile:
             for frame in decoded:
                 _lists_channels(frame.layout)
             yield from decoded
+
+
+def _as_wanted(frame: AudioFrame) -> bool:
+    """Mono at the right rate in floating point: nothing is left to do."""
+    return frame.sample_rate == RATE and frame.format.name in ("flt", "fltp") and frame.layout.name == "mono"
 
 
 def _layout_name(channels: int) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from audio.decode import RATE, HeldBytes, Pcm, open_clip
 from audio.encode import OpusWriter, with_output_gain
 from audio.level import SILENCE_LUFS, WINDOW, Level, Limiter, LoudnessMeter, Mono, PeakMeter
+from audio.limiting import NEAR_DB, Drive, highest_of_all
 from audio.recording import Sound
 from audio.survey import Survey
 from loa.errors import Fault
@@ -25,8 +26,13 @@ _AIM_DBTP = -1.2
 _PEAK_GOAL_DBTP = -1.5
 _MOST_CREST_OUT_DB = _AIM_DBTP - (TARGET_LUFS - _AIM_LU)
 _MOST_TRIM_DB = 4.0
-_LIMITER_DB = -2.3
 _PEAK_LEVEL_DB = -2.0
+_USUAL_OVERSHOOT_DB = 1.3
+_TRIED_OVERSHOOT_DB = 1.8
+_MARGIN_DB = 0.4
+_STEP_DB = 0.2
+_TRIAL_FRAMES = 45 * RATE
+_FEW_WINDOWS = 0.01
 _LEAST_LOUDNESS_FRAMES = 3 * RATE
 _SHORT_FRAMES = 10 * RATE
 _BURST_CREST_DB = 20.0
@@ -66,8 +72,6 @@ class _Setting:
     limiter_db: float
     dips_db: Mono
     """A gain for each window of 10 ms of the body, at most 0, applied after the limiter: where the codec overshoots."""
-    peak_goal_db: float
-    """How high a decoded sample may be: under the true peak aimed at."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ def render(sound: Sound, plan: Survey, around: Surroundings, step: Step) -> Rend
     Raises what reading raises.
     """
     by = _levelled_by(plan)
-    setting = _first_setting(plan, by)
+    drive = Drive(plan.heights, plan.powers, plan.loudness_lufs)
+    setting = _first_setting(plan, drive, by)
     best: _Attempt | None = None
     for _ in range(_ROUNDS):
         data, frames = _encode(sound, plan, around, setting, step)
@@ -110,7 +115,7 @@ def render(sound: Sound, plan: Survey, around: Surroundings, step: Step) -> Rend
             best = attempt
         if best.miss == 0:
             break
-        setting = _adjusted(setting, result)
+        setting = _adjusted(setting, result, drive)
     assert best is not None
     loudness = Lufs(max(SILENCE_LUFS, best.level.loudness_lufs + best.trim_db))
     if by == "loudness" and abs(loudness - TARGET_LUFS) > TOLERANCE_LU:
@@ -137,15 +142,42 @@ def _levelled_by(plan: Survey) -> LevelledBy:
     return "loudness"
 
 
-def _first_setting(plan: Survey, by: LevelledBy) -> _Setting:
-    no_dips = np.zeros(-(-(plan.end - plan.start) // WINDOW), np.float32)
+def _first_setting(plan: Survey, drive: Drive, by: LevelledBy) -> _Setting:
+    no_dips = np.zeros(len(plan.heights), np.float32)
     if by == "peak":
-        return _Setting(_PEAK_LEVEL_DB - plan.peak_db, 0.0, no_dips, _AIM_DBTP)
-    # As little limiting as the bars allow, since it is what a listener would notice: the quiet end of the tolerance is
-    # aimed at, with peaks as high above it as the codec's overshoot leaves room for; the header's gain does the rest.
-    aim = TARGET_LUFS - _AIM_LU
-    taken = 0.3 * max(0.0, plan.peak_db - plan.loudness_lufs - (_LIMITER_DB - aim))
-    return _Setting(aim - plan.loudness_lufs + taken, _LIMITER_DB, no_dips, _AIM_DBTP - 0.4)
+        return _Setting(_PEAK_LEVEL_DB - plan.peak_db, 0.0, no_dips)
+    if plan.end - plan.start < _TRIAL_FRAMES:
+        return _for_overshoot(drive, _USUAL_OVERSHOOT_DB, no_dips)
+    # A round is dear with a long recording: how far the codec overshoots is tried on the loudest places first.
+    trial = _for_overshoot(drive, _TRIED_OVERSHOOT_DB, no_dips)
+    return _for_overshoot(drive, _tried_overshoot(plan, drive, trial) + _MARGIN_DB, no_dips)
+
+
+def _for_overshoot(drive: Drive, overshoot_db: float, dips_db: Mono) -> _Setting:
+    """As little limiting as the bars allow, since it is what a listener would notice.
+
+    The quiet end of the tolerance is aimed at, with peaks as high above it as the codec's overshoot leaves room for.
+    """
+    drive_db = drive.least(_MOST_CREST_OUT_DB - overshoot_db)
+    # Where the crest is small anyway, the sound is as loud as it should be and its peaks are lower.
+    ceiling_db = min(_AIM_DBTP - overshoot_db, TARGET_LUFS + drive.crest_db(drive_db))
+    return _Setting(ceiling_db + drive_db - drive.peak_db, ceiling_db, dips_db)
+
+
+def _tried_overshoot(plan: Survey, drive: Drive, setting: _Setting) -> float:
+    """How far decoded peaks will rise above the limiter's ceiling, by the loudest places."""
+    limiter, gain = Limiter(setting.limiter_db), np.float32(10 ** (setting.gain_db / 20))
+    with OpusWriter() as writer:
+        for part in (*plan.loudest, None):
+            for piece in limiter.feed(None if part is None else part * gain):
+                writer.write(piece)
+        data, frames = writer.finish(), writer.frames
+    peaks = _decoded(data, frames, 0, frames // WINDOW, lambda _stage, _part: None).window_peaks_db
+    near = peaks[peaks > setting.limiter_db - NEAR_DB]
+    if not len(near):
+        return _TRIED_OVERSHOOT_DB
+    among = drive.near_ceiling(setting.gain_db + drive.peak_db - setting.limiter_db)
+    return highest_of_all(near, among) - setting.limiter_db
 
 
 def _attempt(data: bytes, level: Level, by: LevelledBy) -> _Attempt:
@@ -158,17 +190,19 @@ def _attempt(data: bytes, level: Level, by: LevelledBy) -> _Attempt:
     return _Attempt(data, level, trim, miss)
 
 
-def _adjusted(setting: _Setting, result: _Result) -> _Setting:
-    louder = TARGET_LUFS - result.level.loudness_lufs
-    if abs(louder) > _AIM_LU:
-        # A limiter eats a part of what is added: ask for a little more.
-        return replace(setting, gain_db=setting.gain_db + louder * (1.4 if louder > 0 else 1.0))
-    # Loud enough, with peaks too high above it: dips where the codec overshoots.
-    goal = min(setting.peak_goal_db - 0.3, result.level.loudness_lufs + _MOST_CREST_OUT_DB - 0.4)
-    excess = np.maximum(result.window_peaks_db - np.float32(goal), 0)
+def _adjusted(setting: _Setting, result: _Result, drive: Drive) -> _Setting:
+    """After a round with peaks too high above the loudness."""
+    highest = result.level.loudness_lufs + _MOST_CREST_OUT_DB
+    over = result.window_peaks_db - np.float32(highest)
+    if np.count_nonzero(over > 0) > max(1, len(over) * _FEW_WINDOWS):
+        came_out = result.level.peak_dbtp - result.level.loudness_lufs
+        went_in = drive.crest_db(setting.gain_db + drive.peak_db - setting.limiter_db)
+        return _for_overshoot(drive, came_out - went_in + _STEP_DB, setting.dips_db)
+    # Only in a few places: dips there.
+    excess = np.maximum(over + np.float32(0.3), 0)
     excess[excess > 0] += np.float32(0.5)
     wide = np.maximum(excess, np.maximum(np.append(excess[1:], 0), np.append(0, excess[:-1])))
-    return replace(setting, dips_db=(setting.dips_db - wide).astype(np.float32), peak_goal_db=goal)
+    return replace(setting, dips_db=(setting.dips_db - wide).astype(np.float32))
 
 
 def _encode(sound: Sound, plan: Survey, around: Surroundings, setting: _Setting, step: Step) -> tuple[bytes, int]:

@@ -1,5 +1,6 @@
 """A first reading of a recording: how loud, where its ends are, and how its channels become one."""
 
+import heapq
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ _SILENT_DB = -75.0
 _QUIET_DB = -20.0
 _PAD = WINDOW
 _WHOLE_MS = RATE // 1000
+_LOUDEST = 24
 _CANCELLED_SHARE = 0.1
 _ACTIVE_SHARE = 1e-4
 
@@ -43,6 +45,12 @@ class Survey:
     """Sample peak of the mono sound."""
     towering_db: float
     """How far the loudest hundredth of a second stands above the loudest hundredth of the whole."""
+    heights: Mono
+    """Of each window of 10 ms between start and end: the highest sample of the mono sound."""
+    powers: Mono
+    """The same windows' mean squares."""
+    loudest: tuple[Mono, ...]
+    """The two dozen seconds, or nearly, of the mono sound with the highest peaks: soft at their edges, in order."""
 
     def mono(self, block: Block) -> Mono:
         mixed: Mono = (self.weights @ block - np.float32(self.offset)).astype(np.float32)
@@ -76,6 +84,8 @@ class _Reading:
         self._products: NDArray[np.float64] | None = None
         self._lows: list[NDArray[np.float32]] = []
         self._highs: list[NDArray[np.float32]] = []
+        self._powers: list[NDArray[np.float32]] = []
+        self._loudest: list[tuple[float, int, Mono]] = []
         self._rest = np.zeros(0, np.float32)
         self._meter = LoudnessMeter()
 
@@ -91,6 +101,7 @@ class _Reading:
             mono = self._weights @ block
             self._meter.feed(mono * self._boost)
             self._take_windows(mono)
+            self._keep_loudest(mono)
             self._frames += block.shape[1]
             tick(self._frames)
 
@@ -100,7 +111,13 @@ class _Reading:
         windows = joined[:whole].reshape(-1, WINDOW)
         self._lows.append(windows.min(axis=1, initial=1e9))
         self._highs.append(windows.max(axis=1, initial=-1e9))
+        self._powers.append(np.einsum("ij,ij->i", windows, windows) / np.float32(WINDOW))
         self._rest = joined[whole:]
+
+    def _keep_loudest(self, mono: Mono) -> None:
+        heapq.heappush(self._loudest, (float(np.ptp(mono)), self._frames, mono))
+        if len(self._loudest) > _LOUDEST:
+            heapq.heappop(self._loudest)
 
     def better_weights(self) -> NDArray[np.float32] | None:
         """Other weights where the plain mean of all channels would be wrong; None where it is right."""
@@ -130,6 +147,7 @@ class _Reading:
         if len(self._rest):
             self._lows.append(self._rest.min(keepdims=True))
             self._highs.append(self._rest.max(keepdims=True))
+            self._powers.append(np.square(self._rest).mean(keepdims=True))
         offset = float(self._weights @ self._sums) / self._frames
         heights = np.maximum(np.concatenate(self._highs) - offset, offset - np.concatenate(self._lows))
         peak_db = 20 * math.log10(max(float(heights.max()), 1e-9))
@@ -140,6 +158,8 @@ class _Reading:
         start = max(0, int(heard[0]) * WINDOW - _PAD)
         end = min(self._frames, (int(heard[-1]) + 1) * WINDOW + _PAD)
         end = start + max(_WHOLE_MS, (end - start) // _WHOLE_MS * _WHOLE_MS)
+        body = slice(start // WINDOW, -(-end // WINDOW))
+        loudest = sorted(self._loudest, key=lambda kept: kept[1])
         return Survey(
             weights=self._weights,
             offset=offset,
@@ -149,4 +169,14 @@ class _Reading:
             loudness_lufs=self._loudness(),
             peak_db=peak_db,
             towering_db=peak_db - 20 * math.log10(max(float(np.quantile(heights, 0.99)), 1e-9)),
+            heights=heights[body].astype(np.float32),
+            powers=np.maximum(np.concatenate(self._powers)[body] - np.float32(offset**2), 0),
+            loudest=tuple(_soft_edged(mono - np.float32(offset)) for _, _, mono in loudest),
         )
+
+
+def _soft_edged(samples: Mono) -> Mono:
+    """So that one stretch after another makes no clicks."""
+    inside = np.arange(len(samples), dtype=np.float32)
+    edge = np.minimum(np.minimum(inside, inside[::-1]) / np.float32(WINDOW), np.float32(1))
+    return np.asarray(samples * edge, np.float32)

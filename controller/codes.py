@@ -13,6 +13,7 @@ import pyotp
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from controller.keydisk import Ask, read_secret
 from loa.entropy import Entropy
 from loa.errors import Fault, Refused
 from loa.units import InstantMs
@@ -26,10 +27,11 @@ _KEY_FILE = "accounts.key"
 _NONCE_BYTES = 12
 
 
-def accounts_key(folder: Path, given: str, entropy: Entropy) -> bytes:
+def accounts_key(folder: Path, given: str, entropy: Entropy, ask: Ask | None = None) -> bytes:
     """The key that seals people's secrets: 32 bytes in hex, `given` or in a file of `folder`, made where it is missing.
 
-    Raises Refused(bad_accounts_key).
+    ask: gives the passphrase under which the centre's keys lie, where they do. Raises Refused(bad_accounts_key,
+    bad_key_file, wrong_passphrase).
     """
     if given:
         return _key_of(given, "LOA_ACCOUNTS_KEY")
@@ -43,7 +45,7 @@ def accounts_key(folder: Path, given: str, entropy: Entropy) -> bytes:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
-    return _key_of(path.read_text(), str(path))
+    return read_secret(path, ask, entropy)
 
 
 def _key_of(text: str, where: str) -> bytes:

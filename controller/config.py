@@ -10,11 +10,14 @@ from typing import Any
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from controller.keydisk import KeyFile
 from loa.errors import Refused
 from loa.names import AreaPath
 
 DEFAULT_FOLDER = Path("loa-data")
 DEFAULT_PROVINCE = "quang-ninh"
+CREDENTIAL = "loa-keys"
+"""What systemd's credential with the passphrase of the controller's key is called."""
 
 
 class CentreConfig(BaseSettings):
@@ -55,6 +58,10 @@ class CentreConfig(BaseSettings):
     accounts_key: SecretStr = SecretStr("")
     """Seals people's secrets in the database: 32 bytes in hex; in keys/accounts.key where empty."""
     health_interval_s: int = Field(default=60, ge=1, le=3600)
+    keys_passphrase_file: Path | None = None
+    """Its first line opens the controller's key. Outside the data folder: who takes that must not have it."""
+    keys_passphrase: SecretStr = SecretStr("")
+    """The same, from the environment alone."""
 
     @field_validator("province")
     @classmethod
@@ -71,6 +78,22 @@ class CentreConfig(BaseSettings):
     @property
     def keys_folder(self) -> Path:
         return self.data / "keys"
+
+    def ask_passphrase(self, file: KeyFile) -> str:
+        """Of the controller's key: from the file, the environment, or systemd's credential.
+
+        Raises Refused(controller_locked, file_missing, passphrase_beside_key).
+        """
+        path = self.keys_passphrase_file
+        if path is None and self.keys_passphrase.get_secret_value():
+            return self.keys_passphrase.get_secret_value()
+        if path is None and (folder := os.environ.get("CREDENTIALS_DIRECTORY")):
+            path = Path(folder) / CREDENTIAL
+        if path is None or (path is not self.keys_passphrase_file and not path.exists()):
+            raise Refused("controller_locked", field=str(file.path))
+        if path.resolve().is_relative_to(self.data.resolve()):
+            raise Refused("passphrase_beside_key", field="keys_passphrase_file", value=str(path))
+        return first_line(path)
 
     @property
     def media_folder(self) -> Path:
@@ -96,7 +119,26 @@ class CentreConfig(BaseSettings):
         del dotenv_settings, file_secret_settings
         given = init_settings().get("data") or os.environ.get("LOA_DATA") or DEFAULT_FOLDER
         path = Path(os.environ.get("LOA_CONFIG") or Path(given) / "loa.toml")
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+        return init_settings, env_settings, _FromFile(settings_cls, toml_file=path)
+
+
+class _FromFile(TomlConfigSettingsSource):
+    """loa.toml, which lies where the keys lie."""
+
+    def __call__(self) -> dict[str, Any]:
+        """Raises Refused(passphrase_beside_key)."""
+        found = super().__call__()
+        if "keys_passphrase" in found:
+            raise Refused("passphrase_beside_key", field="keys_passphrase", value=str(self.toml_file_path))
+        return found
+
+
+def first_line(path: Path) -> str:
+    """Raises Refused(file_missing)."""
+    try:
+        return path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused("file_missing", field="keys_passphrase_file", value=str(path)) from error
 
 
 def load_config(**given: Any) -> CentreConfig:

@@ -10,6 +10,7 @@ from sqlmodel import Session
 from controller import broker_files
 from controller.config import CentreConfig
 from controller.events import Events
+from controller.keydisk import Ask
 from controller.keyfiles import CentreKeys
 from controller.sealing import Sealing, sealing_at
 from controller.services import broker_logins, enrolments, nodes
@@ -43,6 +44,8 @@ class CentreWork(Protocol):
     @property
     def entropy(self) -> Entropy: ...
     @property
+    def ask_for_secrets(self) -> Ask | None: ...
+    @property
     def transmitter(self) -> Transmitter: ...
     @property
     def broker_url(self) -> str: ...
@@ -58,7 +61,9 @@ class EnrolmentDesk:
 
     def __init__(self, centre: CentreWork) -> None:
         self._centre = centre
-        self.sealing: Sealing = sealing_at(centre.config.keys_folder / "sealing.key", centre.entropy)
+        self.sealing: Sealing = sealing_at(
+            centre.config.keys_folder / "sealing.key", centre.entropy, centre.ask_for_secrets
+        )
 
     def broker_for_boxes(self) -> BrokerForBoxes:
         """Where boxes find the broker: as set, otherwise as the centre itself does, without its password."""

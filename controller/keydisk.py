@@ -20,6 +20,10 @@ from loa.errors import Fault, Refused
 from loa.units import KeyId
 
 KEY_FORM, PUBLIC_FORM, ROOTS_FORM = "loa-key-1", "loa-public-key-1", "loa-roots-1"
+OTHER_SECRETS = ("accounts.key", "sealing.key")
+"""Of a centre, beside its signing key: what seals people's codes, and what seals boxes' labels."""
+_SEALED = b"sealed "
+"""What the file of a secret begins with that lies under a passphrase; its blob in hex follows."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,32 @@ def lock_key(path: Path, passphrase: str, entropy: Entropy, ask: Ask = nobody_to
     key = read_key(path, ask)
     write_locked_key(path, key, file.role, file.name, passphrase=passphrase, entropy=entropy, sealed=file.spare)
     return look_at_key(path)
+
+
+def read_secret(path: Path, ask: Ask | None = None, lock: Entropy | None = None) -> bytes:
+    """32 secret bytes that are no signing key: raw, in hex, or under a passphrase.
+
+    ask: gives the passphrase. lock: put a file that lies open under it. Raises Refused: key_missing, bad_key_file,
+    passphrase_needed, wrong_passphrase.
+    """
+    data = read_bytes(path)
+    try:
+        if data.startswith(_SEALED):
+            file = KeyFile(path, "secret", path.stem, b"", spare=False, locked=True)
+            return unseal_seed(bytes.fromhex(data[len(_SEALED) :].decode()), (ask or nobody_to_ask)(file))
+        secret = data if len(data) == 32 else bytes.fromhex(data.decode().strip())
+    except ValueError as error:
+        raise Refused("bad_key_file", field=str(path), limit="32 bytes", detail="not a secret") from error
+    if len(secret) != 32:
+        raise Refused("bad_key_file", field=str(path), limit="32 bytes", detail="not a secret")
+    if ask is not None and lock is not None:
+        lock_secret(path, secret, ask(KeyFile(path, "secret", path.stem, b"", spare=False, locked=False)), lock)
+    return secret
+
+
+def lock_secret(path: Path, secret: bytes, passphrase: str, entropy: Entropy) -> None:
+    """Put a secret under a passphrase. Raises Refused(weak_passphrase)."""
+    write_whole(path, _SEALED + seal_seed(secret, passphrase, entropy).hex().encode() + b"\n", 0o600)
 
 
 def write_roots(path: Path, roots: RootSet) -> None:

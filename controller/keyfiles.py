@@ -2,7 +2,7 @@
 
     DIR/roots.json           the root set that new nodes pin (public)
     DIR/roots/*.json         the roots' private keys, where they were made here: they belong offline
-    DIR/controller.json      the running controller's private key
+    DIR/controller.json      the running controller's private key, open or under a passphrase
     DIR/people/*.json        keys of people, where they were made here
     DIR/appointments/*.cose  what the roots appointed
     DIR/revocations/*.cose   what the roots revoked
@@ -13,7 +13,7 @@ Imports nothing beyond the wire, so that `loa keys` runs without the controller'
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from controller.keydisk import (
@@ -57,7 +57,7 @@ class CentreKeys:
 
     directory: Path
     roots: RootSet
-    controller: SigningKey
+    controller_file: KeyFile
     appointments: tuple[bytes, ...]
     revocations: tuple[bytes, ...]
     root_sets: tuple[bytes, ...]
@@ -65,11 +65,20 @@ class CentreKeys:
     """Files that too few of these roots signed: in the trust document they would have nodes refuse all of it."""
     roots_here: tuple[KeyFile, ...] = ()
     """Private keys of roots that lie in the folder, which they should not."""
+    unlocked: SigningKey | None = None
+    """The controller's private key; None where it lies under a passphrase that was not given."""
+
+    @property
+    def controller(self) -> SigningKey:
+        """The controller's private key. Raises Refused(controller_locked)."""
+        if self.unlocked is None:
+            raise Refused("controller_locked", field=str(self.controller_file.path))
+        return self.unlocked
 
     @property
     def appointment(self) -> Appointment:
         """The controller's own, the longest one. Raises OperatorNeeded(controller_not_appointed)."""
-        own = [one for one in read_appointments(self.appointments) if one.public_key == self.controller.public_key]
+        own = [one for one in read_appointments(self.appointments) if one.public_key == self.controller_file.public_key]
         if not own:
             raise OperatorNeeded("controller_not_appointed", directory=str(self.directory))
         return max(own, key=lambda one: one.until)
@@ -107,12 +116,13 @@ def create_centre(
     sealed: int = 1,
     threshold: int = 2,
     passphrases: Mapping[str, str] | None = None,
+    ask: Ask | None = None,
 ) -> CentreKeys:
     """Make whatever is missing of a centre's keys, and load them. What is there is never replaced.
 
     passphrases: of the roots to be made, by their names; without them roots lie open, for a centre that starts
-    unattended. Raises Refused: bad_root_count, bad_key_file, weak_passphrase, key_missing (`roots.json` was lost; new
-    roots would cut off all).
+    unattended. ask: for the passphrase of the controller's key, as `load_centre`. Raises what `ask` raises; Refused:
+    bad_root_count, bad_key_file, weak_passphrase, key_missing (`roots.json` was lost; new roots would cut off all).
     """
     if not (directory / "roots.json").exists() and (directory / "controller.json").exists():
         # It is written later: the roots are lost, not unmade, or they are made elsewhere.
@@ -120,13 +130,13 @@ def create_centre(
     create_roots(directory, entropy, roots=roots, sealed=sealed, threshold=threshold, passphrases=passphrases)
     if not (directory / "controller.json").exists():
         write_key(directory / "controller.json", SigningKey(entropy(32)), "controller", "controller")
-    keys = load_centre(directory)
-    if not any(one.public_key == keys.controller.public_key for one in read_appointments(keys.appointments)):
+    keys = load_centre(directory, ask)
+    if not any(one.public_key == keys.controller_file.public_key for one in read_appointments(keys.appointments)):
         named = {path: words for path, words in _named(directory, passphrases).items() if path.exists()}
         appoint(
             directory,
             holder="controller",
-            public_key=keys.controller.public_key,
+            public_key=keys.controller_file.public_key,
             area=area,
             ceiling=Precedence.PRIORITY,
             powers=CONTROLLER_POWERS,
@@ -135,7 +145,8 @@ def create_centre(
             root_files=named,
             ask=lambda file: named[file.path] if file.path in named else nobody_to_ask(file),
         )
-    return load_centre(directory)
+        keys = replace(load_centre(directory), unlocked=keys.unlocked)
+    return keys
 
 
 def root_names(roots: int, sealed: int) -> tuple[str, ...]:
@@ -168,19 +179,22 @@ def create_roots(
     return read_roots(directory / "roots.json")
 
 
-def load_centre(directory: Path) -> CentreKeys:
-    """Load a centre's keys. Raises Refused(key_missing), Refused(bad_key_file)."""
+def load_centre(directory: Path, ask: Ask | None = None) -> CentreKeys:
+    """Load a centre's keys. ask: gives the passphrase of the controller's key where it lies under one; without it the
+    public half alone is loaded then. Raises Refused: key_missing, bad_key_file, and what `ask` raises."""
+    own = look_at_key(directory / "controller.json")
     roots = read_roots(directory / "roots.json")
     appointments, revocations = _all_of(directory / "appointments"), _all_of(directory / "revocations")
     return CentreKeys(
         directory=directory,
         roots=roots,
-        controller=read_key(directory / "controller.json"),
+        controller_file=own,
         appointments=tuple(data for data in appointments.values() if counts(data, roots)),
         revocations=tuple(data for data in revocations.values() if counts(data, roots)),
         root_sets=tuple(_all_of(directory / "root-sets").values()),
         left_out=tuple(path.stem for path, data in (appointments | revocations).items() if not counts(data, roots)),
         roots_here=tuple(look_at_key(path) for path in sorted((directory / "roots").glob("*.json"))),
+        unlocked=read_key(own.path, ask or nobody_to_ask) if ask is not None or not own.locked else None,
     )
 
 

@@ -20,7 +20,9 @@ TOLD_AFTER_MS = 30 * DAY_MS
 _VIETNAM = timezone(timedelta(hours=7))
 
 
-WARNING_CODES = ("left_out", "roots_plain", "roots_here", "appointment_ends", "appointment_ended")
+WARNING_CODES = (
+    "left_out", "roots_plain", "roots_here", "controller_plain", "appointment_ends", "appointment_ended",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ def key_warnings(keys: CentreKeys, now_ms: InstantMs) -> tuple[KeyWarning, ...]:
     locked = [one.name for one in keys.roots_here if one.locked]
     told = (("left_out", keys.left_out), ("roots_plain", plain), ("roots_here", locked))
     found = [KeyWarning(code, ", ".join(names)) for code, names in told if names]
+    if not keys.controller_file.locked:
+        found.append(KeyWarning("controller_plain", keys.controller_file.name))
     return (*found, *_endings(keys, now_ms))
 
 
@@ -71,7 +75,7 @@ def day_words(instant: int) -> str:
 def _endings(keys: CentreKeys, now_ms: InstantMs) -> Iterable[KeyWarning]:
     for one in sorted(in_office(keys), key=lambda one: one.until):
         if one.until <= now_ms:
-            own = one.public_key == keys.controller.public_key
+            own = one.public_key == keys.controller_file.public_key
             if own or now_ms - one.until < TOLD_AFTER_MS:  # others may have left; the controller may not
                 yield KeyWarning("appointment_ended", one.holder, one.until, one.id.hex())
         elif one.until - now_ms <= WARN_BEFORE_MS:

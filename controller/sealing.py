@@ -6,8 +6,9 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from controller.keydisk import Ask, read_secret
 from loa.entropy import Entropy
-from loa.errors import Fault, Refused
+from loa.errors import Fault
 
 _NONCE_BYTES = 12
 
@@ -30,7 +31,7 @@ class Sealing:
             raise Fault("sealing_key_changed", field=name) from error
 
 
-def sealing_at(path: Path, entropy: Entropy) -> Sealing:
+def sealing_at(path: Path, entropy: Entropy, ask: Ask | None = None) -> Sealing:
     """The key in this file, made where it is not there yet. Raises Refused(bad_key_file)."""
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,7 +42,4 @@ def sealing_at(path: Path, entropy: Entropy) -> Sealing:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
-    key = path.read_bytes()
-    if len(key) != 32:
-        raise Refused("bad_key_file", field=str(path), limit="32 bytes", detail="not a sealing key")
-    return Sealing(key)
+    return Sealing(read_secret(path, ask, entropy))

@@ -94,8 +94,8 @@ API_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
     "bad_polygon": (
         "Hình của {value} không hợp lệ: {reason}",
         "The shape of {value} is not valid: {reason}",
-        "Sửa hình trong tệp: đa giác khép kín, không tự cắt, kinh độ rồi vĩ độ.",
-        "Correct it in the file: closed rings that do not cross themselves, longitude before latitude.",
+        "Sửa hình trong tệp: đa giác khép kín, không tự cắt; GeoJSON: kinh độ rồi vĩ độ, CAP: vĩ độ rồi kinh độ.",
+        "Correct it: closed rings that do not cross themselves; GeoJSON has longitude first, CAP latitude.",
     ),
     "route_without_permission": (
         "Lỗi lập trình: địa chỉ {value} không nêu quyền cần có",

@@ -109,6 +109,24 @@ KEY_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
         "Ai lấy được máy này là có mọi loa. Làm lễ tạo khoá ngoại tuyến theo docs/keys.md.",
         "Whoever gets this machine has every loudspeaker. Hold the ceremony of docs/keys.md offline.",
     ),
+    "controller_locked": (
+        "Khoá của trung tâm có cụm mật khẩu: {field}",
+        "The controller's key lies under a passphrase: {field}",
+        "Chạy `loa serve` với --keys-passphrase-file, LOA_KEYS_PASSPHRASE hoặc credential loa-keys của systemd.",
+        "Start `loa serve` with --keys-passphrase-file, LOA_KEYS_PASSPHRASE or systemd's credential loa-keys.",
+    ),
+    "passphrase_beside_key": (
+        "Cụm mật khẩu nằm cùng chỗ với khoá mà nó bảo vệ: {value}",
+        "The passphrase lies beside the key that it protects: {value}",
+        "Đặt nó ngoài thư mục dữ liệu, tốt nhất trên đĩa khác hoặc trong credential của systemd.",
+        "Keep it outside the data folder, at best on another disk or in a credential of systemd's.",
+    ),
+    "controller_plain": (
+        "Khoá của trung tâm nằm trên đĩa, không có cụm mật khẩu",
+        "The controller's key lies on this disk without a passphrase",
+        "Ai lấy được đĩa là phát được bản tin thường và ưu tiên. Chạy `loa keys seal-controller`: docs/operations.md.",
+        "Whoever gets the disk may order up to priority. Run `loa keys seal-controller`: docs/operations.md.",
+    ),
     "roots_here": (
         "Khoá gốc nằm trên máy này: {value}",
         "Private keys of the roots lie on this machine: {value}",

@@ -32,7 +32,7 @@ class ServerProcess:
     """A broker as one process, listening on `port` of 127.0.0.1."""
 
     name = "broker"
-    within_s = 4.0
+    within_s = 20.0
     """How long it may take until it listens."""
 
     def __init__(self) -> None:

@@ -25,6 +25,7 @@ HELP = """\
   serve     the centre: broker, controller, API and first page
   test      every test (--quick: the part that takes under a minute; -m soak: the longer forms, which are left out
             otherwise; other arguments go to pytest)
+  attacks   everything that attackers try, in virtual time: attempts, how each is seen, seconds of unauthorised sound
   soak      worlds under mixed faults in virtual time ([--minutes N] [--seeds A-B] [--boxes 50] [--days 7])
   lint      ruff, mypy --strict, the layers
   bench     measure the promises ([NAME] [--quick] [--json FILE])
@@ -53,6 +54,9 @@ def main(arguments: list[str]) -> int:
     if command in ("help", "-h", "--help"):
         print(HELP)
         return 0
+    if command == "attacks":
+        setup()
+        return _become([str(VENV / "bin" / "loa"), "simulate", "attacks", *rest])
     if command in ("demo", "serve"):
         setup()
         return _become([str(VENV / "bin" / "loa"), command, *rest])
@@ -132,12 +136,22 @@ def _install_tools(tools: dict[str, tuple[str, tuple[str, ...]]]) -> None:
 def _test(rest: list[str]) -> int:
     setup()
     if "--quick" in rest:
-        return _become(
-            [str(PYTHON), "-m", "pytest", "-m", "not slow and not soak", *(a for a in rest if a != "--quick")]
-        )
+        rest = [a for a in rest if a != "--quick"]
+        return _become([str(PYTHON), "-m", "pytest", "-m", "not slow and not soak", *_processes(rest), *rest])
     chosen = any(a == "-m" or a.startswith("-m=") for a in rest)
     _install_tools(TEST_TOOLS | (SOAK_TOOLS if chosen and any("soak" in a for a in rest) else {}))
-    return _become([str(PYTHON), "-m", "pytest", *([] if chosen else ["-m", "not soak"]), *rest])
+    marks = [] if chosen else ["-m", "not soak"]
+    return _become([str(PYTHON), "-m", "pytest", *marks, *_processes(rest), *rest])
+
+
+def _processes(rest: list[str]) -> list[str]:
+    """As many processes as there are cores, four at most; one where somebody looks into it, or chose a number."""
+    alone = ("-s", "--capture=no", "--pdb", "--trace", "--co", "--collect-only", "-n", "--numprocesses", "-p")
+    if any(a in alone or a.startswith("-n") for a in rest):
+        return []
+    # All processes must collect the same tests in the same order, also where those are named by a set.
+    os.environ.setdefault("PYTHONHASHSEED", str(int.from_bytes(os.urandom(4), "big")))
+    return ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadscope"]
 
 
 def _lint(rest: list[str]) -> int:

@@ -38,7 +38,9 @@ class AppointmentShown(Shown):
 
 
 class KeyWarningShown(Shown):
-    code: str = Field(description="left_out, roots_plain, roots_here, appointment_ends or appointment_ended")
+    code: str = Field(
+        description="left_out, roots_plain, roots_here, controller_plain, appointment_ends or appointment_ended"
+    )
     title: str
     remedy: str
     until: datetime | None
@@ -65,7 +67,7 @@ async def get_keys(desk: DeskHere, request: Request) -> KeysShown:
         root_set=keys.roots.version,
         threshold=keys.roots.threshold,
         roots=[RootShown(key_id=key_id(one.public_key).hex(), sealed=one.sealed) for one in keys.roots.roots],
-        controller_key_id=keys.controller.key_id.hex(),
+        controller_key_id=keys.controller_file.key_id.hex(),
         appointments=[
             AppointmentShown(
                 id=one.id.hex(),

@@ -38,6 +38,9 @@ class NodeShown(Shown):
         default=False, description="It connects again and again: a second box under its name, or a very bad link"
     )
     last_heard_at: datetime | None
+    trust_lags: bool = Field(
+        description="It has long lacked the newest trust document: a revocation may be kept from it"
+    )
     health: "HealthShown | None"
 
 
@@ -56,6 +59,7 @@ class HealthShown(Shown):
     uptime_s: int
     renditions: int = Field(description="How many complete ones it holds")
     refusals: dict[str, int] = Field(description="How many messages it refused, by reason")
+    repeats: int = Field(description="Orders that came again to the byte: ours, or somebody playing them back")
 
 
 class NewNode(Asked):
@@ -118,6 +122,7 @@ def node_shown(view: NodeView, *, contested: bool = False) -> NodeShown:
         state=view.state,
         contested=contested,
         last_heard_at=moment_or_none(view.last_heard_at),
+        trust_lags=view.trust_lags,
         health=None
         if health is None
         else HealthShown(
@@ -133,6 +138,7 @@ def node_shown(view: NodeView, *, contested: bool = False) -> NodeShown:
             uptime_s=health.uptime_s,
             renditions=len(health.renditions),
             refusals={count.reason.name.lower(): count.count for count in health.refusals},
+            repeats=health.repeats,
         ),
     )
 

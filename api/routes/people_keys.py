@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BeforeValidator, Field
 
 from api.asking import DeskHere
-from api.gate import ApiLimits, Throttle
 from api.needs import needs
 from api.problems import documented
 from api.shapes import AccountText, AreaText, Asked, Page, Shown, moment, moment_or_none, whole
+from api.tries import count_try
 from controller import accounts, passphrases, signing
 from controller.desk import KeyWish
 from controller.keyfiles import read_appointments
@@ -97,16 +97,6 @@ async def _not_the_password(desk: DeskHere, passphrase: str, field: str) -> None
         raise Refused("passphrase_is_password", field=field)
 
 
-def _count(request: Request, desk: DeskHere, *, forgive: bool = False) -> None:
-    """Each try of a passphrase counts, and so does each new one, which costs as much. Raises Refused(rate_limited)."""
-    throttle: Throttle = request.app.state.throttle
-    limits: ApiLimits = request.app.state.limits
-    if forgive:
-        throttle.forgive(limits.sign_in_rate, "passphrase", desk.account)
-    else:
-        throttle.count(limits.sign_in_rate, "passphrase", desk.account)
-
-
 @router.get("", operation_id="list_people_keys", responses=documented())
 @needs(Permission.ALERT_READ)
 async def list_people_keys(
@@ -127,19 +117,23 @@ async def list_own_keys(desk: DeskHere) -> Page[KeyShown]:
 
 @router.post(
     "", operation_id="make_person_key", status_code=201,
-    responses=documented("csrf", "not_found", "weak_passphrase", "passphrase_is_password", "too_many"),
+    responses=documented(
+        "csrf", "not_found", "weak_passphrase", "passphrase_is_password", "too_many", "fresh_code_required"
+    ),
 )  # fmt: skip
 @needs(Permission.KEY_OWN)
 async def make_person_key(asked: NewKey, request: Request, desk: DeskHere) -> KeyAsked:
     """Make a key of your own. It can do nothing until the roots have signed the request in the reply."""
-    _count(request, desk)
+    count_try(request, desk)
     await _not_the_password(desk, asked.passphrase, "passphrase")
     wish = KeyWish(area=asked.area, kind=Kind[asked.kind.upper()], days=asked.days, passphrase=asked.passphrase)
     view = await desk.centre.make_person_key(wish, account=desk.account)
     return _asked(view, desk, view.wished)
 
 
-@router.get("/{key}/request", operation_id="person_key_request", responses=documented("not_found"))
+@router.get(
+    "/{key}/request", operation_id="person_key_request", responses=documented("not_found", "fresh_code_required")
+)
 @needs(Permission.KEY_OWN)
 async def person_key_request(key: KeyIdText, desk: DeskHere) -> KeyAsked:
     """What the roots should sign for a key of yours: its appointment; its revocation once it is retired."""
@@ -154,22 +148,24 @@ async def person_key_request(key: KeyIdText, desk: DeskHere) -> KeyAsked:
     "/{key}/passphrase", operation_id="change_key_passphrase",
     responses=documented(
         "csrf", "not_found", "wrong_passphrase", "weak_passphrase", "passphrase_is_password", "key_retired",
-        "content_changed",
+        "content_changed", "fresh_code_required",
     ),
 )  # fmt: skip
 @needs(Permission.KEY_OWN)
 async def change_key_passphrase(key: KeyIdText, asked: NewPassphrase, request: Request, desk: DeskHere) -> KeyShown:
     """Put a key of yours under another passphrase. The key and its appointments stay."""
-    _count(request, desk)
+    count_try(request, desk)
     await _not_the_password(desk, asked.new_passphrase, "new_passphrase")
     view = await desk.centre.change_key_passphrase(
         key, old=asked.old_passphrase, new=asked.new_passphrase, account=desk.account
     )
-    _count(request, desk, forgive=True)
+    count_try(request, desk, forgive=True)
     return key_shown(view, desk)
 
 
-@router.post("/{key}/retire", operation_id="retire_person_key", responses=documented("csrf", "not_found"))
+@router.post(
+    "/{key}/retire", operation_id="retire_person_key", responses=documented("csrf", "not_found", "fresh_code_required")
+)
 @needs(Permission.KEY_OWN)
 async def retire_person_key(key: KeyIdText, desk: DeskHere) -> KeyAsked:
     """Destroy the private half of a key of yours. The request in the reply has the roots revoke the rest of it."""

@@ -11,12 +11,13 @@ from controller.services.context import Changed, Context, OutControl, Outgoing, 
 from controller.services.orders import Targets, give_order
 from controller.services.settings import settings_of
 from controller.services.sight import node_row, nodes_seen, targets_for
-from controller.tables import BrokerLogin, Node, NodeKey, NodeState, Station
+from controller.tables import BrokerLogin, Node, NodeKey, NodeState, StateDocument, Station
 from devices.protocol.documents import Placement
 from devices.protocol.envelope import decode, seal
 from devices.protocol.orders import Order, OrderAction
 from devices.protocol.renewal import next_version
 from devices.protocol.reports import Health
+from devices.protocol.topics import AreaChannel
 from loa.entropy import new_id
 from loa.errors import Refused
 from loa.names import AreaPath, node_id
@@ -27,6 +28,8 @@ VOLUME_LIFE_MS = 24 * 3_600_000
 TONE_LIFE_MS = 30_000
 SILENT_AFTER = 1.5
 """No health for this many intervals: silent."""
+TRUST_LAG_MS = 15 * 60_000
+"""Whose health names an older trust document than one that was issued this long before is shown."""
 
 
 def is_silent(last_health_at: int | None, now: int, interval_s: int) -> bool:
@@ -51,6 +54,8 @@ class NodeView:
     health_at: InstantMs | None
     health: Health | None
     link_rate: int | None
+    trust_lags: bool
+    """It has long been told of an older trust document than the newest: somebody may be keeping that from it."""
 
 
 @dataclass(frozen=True)
@@ -231,13 +236,15 @@ def list_nodes(
         query = query.where(col(Node.retired_at).is_(None))
     interval_s = settings_of(session, ctx).health_interval_s
     rows = session.exec(query.order_by(col(Node.id))).all()
-    return tuple(_view(node, state, ctx.now, interval_s) for node, state in rows)
+    trust = _newest_trust(session, ctx)
+    return tuple(_view(node, state, ctx.now, interval_s, trust) for node, state in rows)
 
 
 def node(session: Session, ctx: Context, id: str) -> NodeView:  # noqa: A002
     """One node. Raises Refused(not_found)."""
     row = node_row(session, ctx, id)
-    return _view(row, session.get(NodeState, row.id), ctx.now, settings_of(session, ctx).health_interval_s)
+    interval_s = settings_of(session, ctx).health_interval_s
+    return _view(row, session.get(NodeState, row.id), ctx.now, interval_s, _newest_trust(session, ctx))
 
 
 def node_keys(session: Session) -> dict[NodeId, bytes]:
@@ -246,8 +253,23 @@ def node_keys(session: Session) -> dict[NodeId, bytes]:
     return {NodeId(name): key for name, key in rows}
 
 
-def _view(row: Node, state: NodeState | None, now: InstantMs, interval_s: int) -> NodeView:
-    health = decode(state.health) if state is not None and state.health else None
+def _newest_trust(session: Session, ctx: Context) -> StateDocument | None:
+    return session.get(StateDocument, (str(ctx.province), str(AreaChannel.TRUST)))
+
+
+def trust_lags(health: Health | None, health_at: int | None, version: int, issued_at: int) -> bool:
+    """Whether a node that spoke at `health_at` still had an older trust document than this one, issued long before."""
+    return (
+        health is not None
+        and health_at is not None
+        and health.trust_version < version
+        and health_at - issued_at > TRUST_LAG_MS
+    )
+
+
+def _view(row: Node, state: NodeState | None, now: InstantMs, interval_s: int, trust: StateDocument | None) -> NodeView:
+    said = decode(state.health) if state is not None and state.health else None
+    health = said if isinstance(said, Health) else None
     health_at = state.health_at if state else None
     if row.retired_at is not None:
         how = "retired"
@@ -259,8 +281,9 @@ def _view(row: Node, state: NodeState | None, now: InstantMs, interval_s: int) -
     return NodeView(
         NodeId(row.id), AreaPath(row.area), row.description, row.station, row.bus_address, row.public_key,
         row.placement_version, Percent(row.volume), how, None if heard is None else InstantMs(heard),
-        None if health_at is None else InstantMs(health_at), health if isinstance(health, Health) else None,
+        None if health_at is None else InstantMs(health_at), health,
         state.link_rate if state else None,
+        trust is not None and trust_lags(health, health_at, trust.version, trust.issued_at),
     )  # fmt: skip
 
 

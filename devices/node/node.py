@@ -59,6 +59,7 @@ class NodeStatus:
     now_ms: InstantMs | None
     """The controller's clock as estimated; None while time is not trusted."""
     refusals: dict[RefusalReason, int]
+    repeats: int
     epoch: bytes
     last_number: int
     acknowledged: int
@@ -264,6 +265,7 @@ class Node:
             time_offset_ms=status.time_offset_ms,
             time_error_ms=status.time_error_ms,
             refusals=tuple(RefusalCount(reason=reason, count=count) for reason, count in status.refusals.items()),
+            repeats=status.repeats,
             epoch=status.epoch,
             last_number=status.last_number,
             acknowledged=status.acknowledged,
@@ -288,6 +290,7 @@ class Node:
             time_error_ms=self._time.error_ms(),
             now_ms=self._time.now(),
             refusals=dict(self._obedience.refusals),
+            repeats=self._obedience.repeats,
             epoch=self._ledger.epoch,
             last_number=self._ledger.last_number,
             acknowledged=self._ledger.acknowledged,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from devices.node.ports import Storage
 from devices.protocol import cbor
-from devices.protocol.approval import remembered_until
+from devices.protocol.approval import ends_until
 from devices.protocol.authority import Authority
 from devices.protocol.common import MessageType
 from devices.protocol.documents import Placement, Settings, Timetable
@@ -260,7 +260,7 @@ def _weight(pair: tuple[Order, Kept]) -> tuple[int, int, int]:
 
 
 def _over(order: Order, floor_ms: InstantMs) -> bool:
-    return remembered_until(order) <= floor_ms
+    return ends_until(order) <= floor_ms
 
 
 def _packed(kept: Kept) -> bytes:

@@ -168,6 +168,8 @@ class Health:
     """Of the oldest receipt in the journal; 0 where it is empty."""
     record: tuple[HeadMark, ...] = wire(30, many(nested(HeadMark), MARKS_TOLD), default=())
     """The newest head of the centre's record that it was told; after restores also the last of each branch before."""
+    repeats: int = wire(31, uint(32), default=0)
+    """Orders that came again to the byte since the node was started: ours sent again, or somebody playing them back."""
 
     def __post_init__(self) -> None:
         if self.volume > 100:

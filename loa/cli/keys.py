@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from controller import keyfiles
-from controller.keydisk import lock_key, look_at_key, look_at_public_half, read_bytes, write_whole
+from controller.keydisk import (
+    OTHER_SECRETS,
+    lock_key,
+    lock_secret,
+    look_at_key,
+    look_at_public_half,
+    read_bytes,
+    read_secret,
+    write_whole,
+)
 from controller.passphrases import suggest_passphrase
 from controller.signing import FORM as REQUEST_FORM
 from controller.signing import read_request
@@ -188,6 +197,32 @@ def passphrase(
     before = ask(look_at_key(file)) if look_at_key(file).locked else ""
     locked = lock_key(file, new_passphrases([name], passphrase_file)[name], system_entropy, lambda _: before)
     typer.echo(file_words(locked))
+
+
+@app.command()
+def seal_controller(
+    directory: Dir,
+    old_passphrase_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="For scripts: the present passphrase, where it has one.")
+    ] = None,
+    passphrase_file: PassphraseFiles = None,
+) -> None:
+    """Put the controller's key under a passphrase, which `loa serve` is given at each start.
+
+    \b
+    loa keys seal-controller /var/lib/loa/keys
+    loa serve --keys-passphrase-file /run/loa/passphrase
+    """
+    path = directory / "controller.json"
+    file, ask = look_at_key(path), asker([path], [old_passphrase_file] if old_passphrase_file else None)
+    before = ask(file) if file.locked else ""
+    words = new_passphrases([file.name], passphrase_file)[file.name]
+    for other in (directory / name for name in OTHER_SECRETS):
+        if other.exists():
+            lock_secret(other, read_secret(other, lambda _: before if file.locked else words), words, system_entropy)
+    typer.echo(file_words(lock_key(path, words, system_entropy, lambda _: before)))
+    typer.echo("Start `loa serve` with --keys-passphrase-file, LOA_KEYS_PASSPHRASE or systemd's credential loa-keys.")
+    typer.echo("A copy of the open key may still lie in backups and in freed blocks of this disk: docs/operations.md.")
 
 
 @app.command()

@@ -48,7 +48,8 @@ def show_keys(keys: CentreKeys, now_ms: InstantMs) -> None:
     typer.echo(f"{keys.directory}: root set {roots.version}, {roots.threshold} of {len(roots.roots)} must sign")
     for line in roots_lines(roots):
         typer.echo(line)
-    typer.echo(f"  controller's key {keys.controller.key_id.hex()}")
+    own = keys.controller_file
+    typer.echo(f"  controller's key {own.key_id.hex()}{'  under a passphrase' if own.locked else ''}")
     revoked = keys.revoked
     for each in read_appointments(keys.appointments):
         gone = {each.id, key_id(each.public_key)} & revoked

@@ -67,6 +67,14 @@ def serve(  # noqa: PLR0917 - options, all of them given by name
         typer.Option(help="Code of the province; counts at the first start [default: quang-ninh].", show_default=False),
     ] = None,
     province_name: Annotated[str | None, typer.Option(help="Its name as people write it.", show_default=False)] = None,
+    keys_passphrase_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Its first line is the passphrase of the controller's key (`loa keys seal-controller`).",
+            show_default=False,
+        ),
+    ] = None,
     database: Annotated[
         str | None, typer.Option(help="postgresql://… [default: SQLite in the data folder].", show_default=False)
     ] = None,
@@ -82,6 +90,7 @@ def serve(  # noqa: PLR0917 - options, all of them given by name
         data=data, bind=bind, port=port, tls=tls, tls_cert=tls_cert, tls_key=tls_key,
         broker=broker, broker_bind=broker_bind, broker_port=broker_port,
         insecure_broker=insecure_broker, province=province, province_name=province_name, database=database,
+        keys_passphrase_file=keys_passphrase_file,
     )  # fmt: skip
     asyncio.run(_serve(config))
 

@@ -7,6 +7,7 @@ import typer
 
 from loa.cli.simulation.runs import Outcome, run_scenario
 from loa.cli.simulation.scenarios import Scenario, all_scenarios
+from loa.cli.simulation.tried import table
 from loa.errors import Refused
 
 app = typer.Typer(
@@ -18,7 +19,9 @@ app = typer.Typer(
 
 @app.command()
 def simulate(  # noqa: PLR0917 - typer's options
-    scenario: Annotated[str, typer.Argument(help="A scenario's name, or `all`; --list shows them.")] = "storm",
+    scenario: Annotated[
+        str, typer.Argument(help="A scenario's name, `all`, or `attacks`; --list shows them.")
+    ] = "storm",
     seed: Annotated[
         int | None, typer.Option(help="The seed of every choice; the same one gives the same world.")
     ] = None,
@@ -33,14 +36,18 @@ def simulate(  # noqa: PLR0917 - typer's options
     if list_them:
         _list(known)
         return
-    if scenario != "all" and scenario not in known:
+    if scenario not in ("all", "attacks") and scenario not in known:
         raise Refused("not_found", field="scenario", value=scenario[:64])
-    chosen = list(known.values()) if scenario == "all" else [known[scenario]]
+    chosen = [
+        one for one in known.values() if scenario in ("all", one.name) or (scenario == "attacks" and one.is_attack)
+    ]
     outcomes = []
     for one in chosen:
         for number in seeds_of(seed, seeds):
             outcomes.append(_play(one, number, boxes, days, whole_story=story))
     failed = [one for one in outcomes if not one.ok]
+    for line in table([attack for one in outcomes for attack in one.tried]):
+        typer.echo(line)
     if len(outcomes) > 1:
         hours = sum(one.node_hours for one in outcomes)
         typer.echo(f"{len(outcomes)} worlds, {hours:.0f} node-hours, {len(failed)} with a breach")

@@ -27,10 +27,13 @@ class StationBox:
         self.faults: list[BaseException] = []
         self._broker, self._clock, self._chance, self._story = broker, clock, chance, story
         self._boots = 0
+        self._links: dict[NodeId, WiredLink] = {}
+        """Of each box as it was last switched on."""
 
     def wired(self, node: NodeId, address: int, clock: Clock, **options: float) -> WiredLink:
         """The drop of one box; `add` names it to the station first."""
-        return WiredLink(self.wires, address, node, clock, **options)
+        self._links[node] = WiredLink(self.wires, address, node, clock, **options)
+        return self._links[node]
 
     def add(self, node: NodeId) -> int:
         """Give a node the next address; it counts from the station's next start on."""
@@ -45,6 +48,7 @@ class StationBox:
         self._story.tell(self.name, f"is switched on (boot {self._boots})")
         life = self._chance.named(f"boot {self._boots}")
         self.link = WeatherLink(self._broker, life.named("link"), self.weather)
+        self.link.reach_changed = self._reach_changed
         self.process = Process(f"{self.name} {self._boots}")
         config = StationConfig(StationId(self.name), "virtual", STATION_PATH, BAUD, tuple(self.drops))
         self.relay = Station(
@@ -63,3 +67,8 @@ class StationBox:
         if self.relay is not None and self.relay.bus._port is not None:
             self.relay.bus._port.close()
         self.process = self.link = self.relay = None
+
+    def _reach_changed(self, there: bool) -> None:
+        """Whom it speaks for is cut off with it, long before any of them notices."""
+        for link in self._links.values():
+            link.beyond(there)

@@ -118,6 +118,11 @@ class WiredLink(SerialLink):
     def _changed(self, there: bool) -> None:
         self.reach_changed(there)
 
+    def beyond(self, there: bool) -> None:
+        """The station has lost its own way to the broker, or has it back."""
+        if not there or (self.is_up and self._name not in self._wires.cut):
+            self.reach_changed(there)
+
     def drop(self, reason: str = "cut") -> None:
         """The wires are cut at this box: it hears nothing and is not heard, and finds out by itself."""
         del reason

@@ -45,7 +45,7 @@ def breaches(province: Province, *, settled: bool) -> list[Breach]:
     """Everything that does not hold now. settled: the weather was calm for a while, so all must be told."""
     found = [*_faults(province)]
     for box in province.boxes.values():
-        found += [*_sound_limits(box), *_no_repeats(box, province.ledger.emergencies)]
+        found += [*_sound_limits(box), *_no_repeats(box, {*province.ledger.emergencies, *province.ledger.controls})]
     centre = province.centre
     if centre is not None:
         found += centre.db.read(lambda session: list(_against_tables(session, province, settled)))
@@ -110,16 +110,19 @@ def _against_tables(session: Session, province: Province, settled: bool) -> Iter
 
 def _authorised(province: Province, rows: dict[str, Broadcast], meant: dict[str, frozenset[str]]) -> Iterator[Breach]:
     """I1: whatever sounds was planned or issued, for this node, and is not before its time."""
+    ledger = province.ledger
     for box in province.boxes.values():
         for sounding in box.soundings:
             row = rows.get(sounding.label)
-            if row is None and sounding.label in province.ledger.forgotten:
+            if sounding.label in ledger.controls or box.name in ledger.stolen:
+                continue
+            if row is None and sounding.label in ledger.forgotten:
                 continue
             if row is None:
                 yield Breach("I1", box.name, f"sounded {sounding.label}, which nobody ordered")
             elif box.name not in meant[sounding.label]:
                 yield Breach("I1", box.name, f"sounded {sounding.label[:8]}, which was not for it")
-            elif sounding.began_ms < row.start_at - 2_000:
+            elif sounding.began_ms < row.start_at - ledger.early_ms:
                 yield Breach(
                     "I1", box.name, f"sounded {sounding.label[:8]} {row.start_at - sounding.began_ms} ms early"
                 )
@@ -212,7 +215,7 @@ def _reasons(
     outcomes = {(one.broadcast, one.node): one.outcome for one in session.exec(select(BroadcastNode))}
     for broadcast, row in rows.items():
         over_at = InstantMs(row.start_at + row.duration_ms + GRACE_MS)
-        if over_at + SETTLED_MS > now or row.status in ("recalled", "crowded_out"):
+        if over_at + SETTLED_MS > now or row.status in ("recalled", "crowded_out", "withdrawn"):
             continue
         for name in sorted(meant[broadcast]):
             box = province.boxes[name]

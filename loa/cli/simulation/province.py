@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pydantic import SecretStr
+
 from controller.centre import Centre
 from controller.config import CentreConfig
 from controller.services import bulletins
@@ -16,7 +18,6 @@ from controller.services.broadcasts import IssueForm
 from controller.services.bulletins import NewRendition
 from controller.services.context import Changed
 from controller.services.programmes import ProgrammeForm
-from devices.links.loopback import LoopbackBroker
 from devices.protocol.identity import NodeIdentity
 from devices.protocol.keys import SigningKey
 from devices.protocol.media import manifest_for
@@ -28,6 +29,7 @@ from loa.precedence import Precedence
 from loa.units import DurationMs, InstantMs
 from simulators.world.box import Box, MakeLink
 from simulators.world.chance import Chance
+from simulators.world.held import HeldBroker
 from simulators.world.loop import VirtualClock, VirtualLoop
 from simulators.world.owners import Process, exception_handler, task_factory
 from simulators.world.station import StationBox
@@ -66,6 +68,12 @@ class Ledger:
     """When each was released."""
     revoked: set[str] = field(default_factory=set)
     """Emergencies whose key was revoked: what became of them is another scenario's."""
+    controls: set[str] = field(default_factory=set)
+    """Broadcasts that a scenario itself ordered with the right keys, to show that the wrong ones could be heard."""
+    stolen: set[str] = field(default_factory=set)
+    """Boxes in somebody else's hands: what their own loudspeakers do is theirs."""
+    early_ms: int = 2_000
+    """How early a sound may be; more where somebody shifts the clocks as far as the wire lets them."""
     forgotten: set[str] = field(default_factory=set)
     """Broadcasts issued after the backup from which the centre was restored: they sounded rightly."""
     refused: list[str] = field(default_factory=list)
@@ -91,7 +99,7 @@ class Province:
         self.chance = Chance(seed)
         self.clock = VirtualClock(loop, InstantMs(round(starts.timestamp() * 1000)))
         self.story = Story(self.clock)
-        self.broker = LoopbackBroker()
+        self.broker = HeldBroker()
         self.folder = folder
         self.boxes: dict[str, Box] = {}
         self.stations: dict[str, StationBox] = {}
@@ -99,6 +107,8 @@ class Province:
         self.counted = Counted()
         self.centre: Centre | None = None
         self.health_interval_s = 900
+        self.keys_passphrase = ""
+        """What opens the centre's key, where it was put under one."""
         self.centre_weather = Weather(delay_up_s=0.001, delay_down_s=0.001)
         self.centre_starts = 0
         self.centre_troubled = False
@@ -122,7 +132,11 @@ class Province:
         self.centre_starts += 1
         life = self.chance.named(f"centre {self.centre_starts}")
         config = CentreConfig(
-            data=self.folder, province=PROVINCE, province_name="Quảng Ninh", health_interval_s=self.health_interval_s
+            data=self.folder,
+            province=PROVINCE,
+            province_name="Quảng Ninh",
+            health_interval_s=self.health_interval_s,
+            keys_passphrase=SecretStr(self.keys_passphrase),
         )
         link = WeatherLink(self.broker, life.named("link"), self.centre_weather)
         process = Process(f"centre {self.centre_starts}")

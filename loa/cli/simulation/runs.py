@@ -13,6 +13,7 @@ from controller.tables import Broadcast
 from loa.cli.simulation.invariants import Breach, breaches
 from loa.cli.simulation.province import VIETNAM, Province
 from loa.cli.simulation.scenarios import Scenario
+from loa.cli.simulation.tried import Tried
 from loa.cli.simulation.world import World
 from loa.clock import SystemClock
 from simulators.world.loop import NothingLeft, VirtualLoop, run_virtually
@@ -37,6 +38,8 @@ class Outcome:
     """That went through the broker."""
     centre_starts: int
     wall_s: float
+    tried: tuple[Tried, ...] = ()
+    """What attackers tried."""
 
     @property
     def ok(self) -> bool:
@@ -95,6 +98,7 @@ def run_scenario(
         province.broker.published,
         province.centre_starts,
         clock.monotonic_s() - began_s,
+        tuple(world.tried),
     )
 
 

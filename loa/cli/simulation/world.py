@@ -11,6 +11,7 @@ from controller.tables import Broadcast, BroadcastNode
 from loa.cli.simulation.emergencies import DutyOfficers
 from loa.cli.simulation.invariants import Breach
 from loa.cli.simulation.province import VIETNAM, Bulletin, Province
+from loa.cli.simulation.tried import Tried
 from loa.names import AreaPath
 from loa.precedence import Precedence
 from loa.units import InstantMs
@@ -29,6 +30,8 @@ class World:
     boxes: int
     days: float
     missed: list[Breach] = field(default_factory=list)
+    tried: list[Tried] = field(default_factory=list)
+    """What attackers tried, and what came of it."""
     progress: Callable[[str], None] = lambda _: None
     """Told where a long run is, in words."""
 

@@ -7,7 +7,13 @@ from importlib import import_module
 from loa.cli.simulation.world import World
 
 Run = Callable[[World], Awaitable[None]]
-MODULES = ("broker", "centre", "power", "wire", "attack", "clocks", "emergency", "wired", "restore", "mixed")
+MODULES = (
+    "broker", "centre", "power", "wire", "attack", "attack_broker", "attack_keys", "attack_reports",
+    "attack_time", "attack_media", "attack_disk",
+    "clocks", "emergency", "wired", "restore", "mixed",
+)  # fmt: skip
+ATTACKS = "attack"
+"""Modules that begin with this are somebody else's doing."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,10 @@ class Scenario:
     @property
     def words(self) -> str:
         return " ".join((self.run.__doc__ or "").split())
+
+    @property
+    def is_attack(self) -> bool:
+        return self.run.__module__.rpartition(".")[2].startswith(ATTACKS)
 
 
 _SCENARIOS: dict[str, Scenario] = {}

@@ -2,66 +2,15 @@
 
 from dataclasses import replace
 
-from devices.links.loopback import LoopbackLink
-from devices.links.port import Delivery
 from devices.protocol.documents import Timetable
 from devices.protocol.envelope import open_sealed, seal
-from devices.protocol.keys import SigningKey
 from devices.protocol.orders import Order, OrderAction
-from devices.protocol.refusal import WireRefusal
+from devices.protocol.refusal import RefusalReason, WireRefusal
+from loa.cli.simulation.attacker import Attack, Tap, order_topic
 from loa.cli.simulation.scenarios import scenario
-from loa.cli.simulation.world import DAY_S, HOUR_S, MINUTE_S, World
-from loa.entropy import new_id
-from loa.names import AreaPath
+from loa.cli.simulation.world import COMMUNE, DAY_S, HOUR_S, MINUTE_S, World
 from loa.precedence import Kind, Precedence
 from loa.units import InstantMs
-
-
-class Tap:
-    """A link of its own on the broker, which remembers what goes by and can say it again."""
-
-    def __init__(self, world: World, *topics: str) -> None:
-        self._world, self._topics = world, topics
-        self._link = LoopbackLink(world.province.broker)
-        self.caught: list[Delivery] = []
-        self.sent = 0
-
-    async def start(self) -> None:
-        self._link.listen(self._topics)
-        await self._link.start(self)
-        await self._world.passes(1)
-        self._world.province.trouble("attacker", "is on the broker")
-
-    async def stop(self) -> None:
-        await self._link.stop()
-
-    def link_up(self) -> None:
-        """Nothing to do."""
-
-    def link_down(self, reason: str) -> None:
-        """Nothing to do."""
-
-    def delivered(self, delivery: Delivery) -> None:
-        self.caught.append(delivery)
-
-    def say(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        self.sent += 1
-        self._link.publish(topic, payload, qos=1, retain=retain)
-
-    def replay(self, *, times: int = 1) -> None:
-        """Everything caught so far, in order, that often."""
-        caught = list(self.caught)
-        for one in caught:
-            for _ in range(times):
-                self.say(one.topic, one.payload)
-        self._world.province.trouble("attacker", f"says {len(caught)} messages again, {times} times")
-
-
-def refusals(world: World) -> int:
-    """What the boxes have refused so far."""
-    return sum(
-        sum(box.node.status().refusals.values()) for box in world.province.boxes.values() if box.node is not None
-    )
 
 
 @scenario(fault=8, boxes=2)
@@ -74,7 +23,7 @@ async def flipped_bits(world: World) -> None:
     issued = await world.say(notice)
     await world.passes(5 * MINUTE_S)
     (order,) = tap.caught
-    before = refusals(world)
+    attack = Attack(world, tap, "every bit of an order flipped", "broker, network")
     for at in range(8 * len(order.payload)):
         spoilt = bytearray(order.payload)
         spoilt[at // 8] ^= 1 << at % 8
@@ -82,9 +31,10 @@ async def flipped_bits(world: World) -> None:
         if at % 200 == 0:
             await world.passes(1)
     await world.passes(10 * MINUTE_S)
-    refused = refusals(world) - before
+    refused = attack.counted() - attack.counted("repeats")
     world.must("control", "boxes", refused == len(boxes) * tap.sent, f"{refused} refused of {len(boxes)} × {tap.sent}")
     world.all_heard(boxes, issued)
+    attack.over(heard=bool(world.heard(boxes[0], issued)))
     await tap.stop()
 
 
@@ -98,22 +48,26 @@ async def last_weeks_capture(world: World) -> None:
     await world.province.programme("quang-ninh/co-to", notice, hours="5")
     tap = Tap(world, "loa/#")
     await tap.start()
-    await world.say(notice)
+    issued = await world.say(notice)
     await world.passes(HOUR_S)
     await officers.release("quang-ninh/co-to", warning)
     await world.passes(DAY_S)
-    caught = len(tap.caught)
+    caught = list(tap.caught)
     await tap.stop()
     await world.passes(10 * DAY_S)
     sounded = {box.name: len(box.soundings) for box in boxes}
     again = Tap(world)
-    again.caught = tap.caught
+    again.caught = caught
     await again.start()
+    attack = Attack(world, again, "a day's capture played back after ten days", "broker, network")
     again.replay()
     await world.passes(HOUR_S)
-    world.must("control", "attacker", caught > 200, f"caught only {caught} messages")
+    world.must("control", "attacker", len(caught) > 200, f"caught only {len(caught)} messages")
     for box in boxes:
         world.must("I1", box.name, len(box.soundings) == sounded[box.name], "sounded something of the old capture")
+    orders = [one for one in caught if one.topic.endswith("/order")]
+    # Receipts and health of old are no refusals: the centre has them already, and takes them for what they are.
+    attack.over(heard=bool(world.heard(boxes[0], issued)), attempts=len(orders))
     await again.stop()
 
 
@@ -127,24 +81,29 @@ async def forged_messages(world: World) -> None:
     await world.province.programme("quang-ninh/co-to", notice, hours="5")
     issued = await world.say(notice)
     await world.passes(2 * HOUR_S)
-    chance = world.province.chance.named("attacker")
-    keys = (SigningKey(chance.key_seed()), boxes[0].identity.key)
-    before, sounded = refusals(world), {box.name: len(box.soundings) for box in boxes}
+    attack = Attack(world, tap, "orders and timetables under keys of others", "broker, network")
+    keys = (attack.new_key(), boxes[0].identity.key)
+    sounded = {box.name: len(box.soundings) for box in boxes}
     for caught in list(tap.caught):
         try:
             message = open_sealed(caught.payload).message
         except WireRefusal:
             continue
         for key in keys:
-            for forged in _forgeries(world, message):
+            for forged in _forgeries(world, attack, message):
                 tap.say(caught.topic, seal(forged, key))
                 tap.say(caught.topic, seal(forged, key), retain=True)
                 tap.say(f"loa/1/n/{boxes[0].name}/order", seal(forged, key))
     await world.passes(DAY_S)
-    world.must("control", "boxes", refusals(world) - before > tap.sent, "did not refuse and count the forgeries")
     for box in boxes:
         own = [one for one in box.soundings[sounded[box.name] :] if one.label not in _known(world, issued)]
         world.must("I1", box.name, not own, f"sounded {len(own)} forgeries")
+    assert world.province.centre is not None
+    order = tap.orders()[0]
+    right = await attack.heard_with(
+        order_topic(COMMUNE), attack.order_like(order), world.province.centre.keys.controller, boxes[0]
+    )
+    attack.over(heard=right)
     await tap.stop()
 
 
@@ -152,12 +111,11 @@ def _known(world: World, issued: str) -> set[str]:
     return {issued, *(row.id for row in world.planned())}
 
 
-def _forgeries(world: World, message: object) -> list[Order | Timetable]:
+def _forgeries(world: World, attack: Attack, message: object) -> list[Order | Timetable]:
     now = world.now()
-    fresh = new_id(world.province.chance.named("attacker").named(f"id {now}").entropy())
     if isinstance(message, Order) and message.action is OrderAction.PLAY:
-        soon = replace(message, id=fresh, issued_at=now, start_at=now, expires_at=InstantMs(now + 600_000))
-        return [soon, replace(soon, precedence=Precedence.EMERGENCY)]
+        soon = attack.order_like(message)
+        return [soon, replace(soon, id=attack.new_id(), precedence=Precedence.EMERGENCY)]
     if isinstance(message, Timetable):
         return [replace(message, version=now, issued_at=now)]
     return []
@@ -174,15 +132,16 @@ async def controllers_key_alone(world: World) -> None:
     await world.passes(5 * MINUTE_S)
     centre = world.province.centre
     assert centre is not None
-    order = open_sealed(tap.caught[0].payload).message
-    assert isinstance(order, Order)
-    fresh = new_id(world.province.chance.named("attacker").entropy())
-    stolen = replace(order, id=fresh, precedence=Precedence.EMERGENCY, kind=Kind.LIVE, issued_at=world.now())
-    stolen = replace(stolen, start_at=world.now(), expires_at=InstantMs(world.now() + 600_000))
-    before = refusals(world)
-    tap.say(f"loa/1/a/{AreaPath('quang-ninh/co-to')}/order", seal(stolen, centre.keys.controller))
+    (order,) = tap.orders()
+    attack = Attack(world, tap, "an emergency by the centre's own key", "server")
+    stolen = attack.order_like(order, precedence=Precedence.EMERGENCY, kind=Kind.LIVE)
+    stolen = replace(stolen, expires_at=InstantMs(world.now() + 600_000))
+    tap.say(order_topic(COMMUNE), seal(stolen, centre.keys.controller))
     await world.passes(5 * MINUTE_S)
     for box in boxes:
         world.must("I1", box.name, not world.heard(box, stolen.id.hex()), "sounded an emergency of the centre alone")
-    world.must("control", "boxes", refusals(world) - before == len(boxes), "did not refuse and count it")
+    refused = attack.counted(RefusalReason.APPROVAL_MISSING)
+    world.must("control", "boxes", refused == len(boxes), "did not refuse and count it")
+    plain = attack.order_like(order)
+    attack.over(heard=await attack.heard_with(order_topic(COMMUNE), plain, centre.keys.controller, boxes[0]))
     await tap.stop()

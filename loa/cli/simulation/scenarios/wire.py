@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from devices.links.loopback import LoopbackLink
+from loa.cli.simulation.attacker import Tap
 from loa.cli.simulation.scenarios import scenario
-from loa.cli.simulation.scenarios.attack import Tap
 from loa.cli.simulation.world import HOUR_S, MINUTE_S, World
 
 
