@@ -19,6 +19,7 @@ from typing import TypeVar
 from sqlmodel import Session
 
 from controller import codes, keyfiles, restored
+from controller.alert_desk import AlertDesk
 from controller.broker import Broker, choose_broker
 from controller.broker_files import broker_tls
 from controller.config import CentreConfig
@@ -82,6 +83,7 @@ class Centre(CentreDesk):
     link: Link
     transmitter: Transmitter
     enrolment: EnrolmentDesk
+    alerts: AlertDesk
     threads: bool
 
     @classmethod
@@ -129,6 +131,7 @@ class Centre(CentreDesk):
         self.incoming_folder.mkdir(parents=True, exist_ok=True)
         self._open_keys()
         self.enrolment = EnrolmentDesk(self)
+        self.alerts = AlertDesk(self)
         await self._first_documents()
         self.broker = None
         if link is None:

@@ -1,5 +1,6 @@
 """What all tests share: skipping (or, in CI, failing) where a needed program is absent, and whose turn it is."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from tests.turns import Turns, in_turns
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Turns:
     return Turns(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected has imported the tables, or does without; it alone decides, for the import takes a second."""
+    if "controller.store" in sys.modules:
+        from tests.migrated import migrate_once
+
+        migrate_once()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

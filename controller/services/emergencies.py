@@ -18,16 +18,16 @@ from controller.services.sight import broadcast_row, targets_for
 from controller.services.streams import references, slowest_rate, stream_now
 from controller.services.trust import authority_in_force
 from controller.tables import Broadcast, Node
+from devices.protocol import cose
 from devices.protocol.alerts import LONGEST_ALERT_MS, MAX_BODY_BYTES, MAX_REFERENCES, AlertAction, AlertBody
 from devices.protocol.approval import MAX_APPROVAL_BYTES, check_approvals, covers_all, read_body
 from devices.protocol.common import DRILL_ANNOUNCEMENT, MAX_ORDER_NODES, MAX_RENDITIONS, RenditionRef
-from devices.protocol.cose import read_detached
 from devices.protocol.documents import DEFAULT_GRACE_MS
 from devices.protocol.envelope import encode
 from devices.protocol.grants import Grant
 from devices.protocol.orders import MAX_APPROVALS, Order, OrderAction
 from devices.protocol.refusal import Malformed, RefusalReason, WireRefusal
-from devices.protocol.trust import RootSet
+from devices.protocol.trust import Power, RootSet
 from loa.entropy import new_id
 from loa.errors import Refused
 from loa.names import AreaPath
@@ -132,6 +132,23 @@ def compose_cancel(session: Session, ctx: Context, alerts: Sequence[str]) -> byt
     return _readable(body)
 
 
+def prepare_cancel(ctx: Context, body: AlertBody) -> bytes:
+    """The encoded body by which a person ends an alert that is not released yet; nothing is changed."""
+    longest = body.composed_at + LONGEST_ALERT_MS
+    cancel = AlertBody(
+        id=new_id(ctx.entropy),
+        action=AlertAction.CANCEL,
+        kind=body.kind,
+        areas=body.areas,
+        nodes=body.nodes,
+        not_before=body.not_before,
+        expires_at=InstantMs(min(body.expires_at + DEFAULT_GRACE_MS, longest)),
+        references=(body.id,),
+        composed_at=body.composed_at,
+    )
+    return _readable(cancel)
+
+
 def release_alert(
     session: Session,
     ctx: Context,
@@ -208,6 +225,36 @@ def check_enough(
     return tuple(grant.holder for grant in _checked(session, ctx, data, _read(data), approvals, roots))
 
 
+def enough_of(
+    session: Session, ctx: Context, data: bytes, approvals: Sequence[bytes], *, roots: RootSet
+) -> tuple[Grant, ...]:
+    """The grants by which this body would count now. Raises Refused as `check_enough`."""
+    return _checked(session, ctx, data, _read(data), approvals, roots)
+
+
+def grants_behind(session: Session, ctx: Context, data: bytes, approval: bytes, *, roots: RootSet) -> tuple[Grant, ...]:
+    """By which its signer may approve this body now, alone or as one of two.
+
+    Raises Refused(bad_approval, key_unknown, key_revoked, mandate_expired, mandate_exceeded, drill_mismatch).
+    """
+    body = _read(data)
+    try:
+        signature = cose.read_detached(approval, data, max_bytes=MAX_APPROVAL_BYTES)
+        authority = authority_in_force(session, ctx, roots)
+        return authority.grants_in_force(
+            authority.check_signature(signature), power=Power.APPROVE, now_ms=ctx.now,
+            areas=whole_of(session, body.areas, body.nodes), precedence=Precedence.EMERGENCY, kind=body.kind,
+        )  # fmt: skip
+    except WireRefusal as refusal:
+        code = _CODES.get(refusal.reason, "bad_approval")
+        raise Refused(code, field="approval", reason=refusal.detail) from refusal
+
+
+def whole_of(session: Session, areas: Sequence[AreaPath], nodes: Sequence[NodeId]) -> tuple[AreaPath, ...]:
+    """All places that an alert to these is for."""
+    return _whole(session, Targets(tuple(areas), tuple(nodes)))
+
+
 def _check_form(form: AlertForm) -> None:
     if not form.bulletins and not form.siren:
         raise Refused("field_required", field="bulletins")
@@ -269,7 +316,7 @@ def _whole(session: Session, targets: Targets) -> tuple[AreaPath, ...]:
 def _carried(data: bytes, approvals: Sequence[bytes], grants: Sequence[Grant]) -> tuple[bytes, ...]:
     """What an order has room for: those that are enough, then others, should a node not know one of the first yet."""
     enough = {grant.key_id for grant in grants}
-    signers = {one: read_detached(one, data, max_bytes=MAX_APPROVAL_BYTES).key_id for one in approvals}
+    signers = {one: cose.read_detached(one, data, max_bytes=MAX_APPROVAL_BYTES).key_id for one in approvals}
     return tuple(sorted(signers, key=lambda one: signers[one] not in enough)[:MAX_APPROVALS])
 
 

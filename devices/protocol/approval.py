@@ -179,7 +179,12 @@ def is_enough_alone(grant: Grant) -> bool:
 
 def are_two_persons(one: Grant, other: Grant) -> bool:
     """Not one key under two names, nor one name with two keys."""
-    return one.public_key != other.public_key and _name(one.holder) != _name(other.holder)
+    return one.public_key != other.public_key and not is_same_person(one.holder, other.holder)
+
+
+def is_same_person(one: str, other: str) -> bool:
+    """Whether two names are one person's, however they are written."""
+    return _name(one) == _name(other)
 
 
 def _name(holder: str) -> str:
