@@ -20,6 +20,8 @@ from api.metrics import Gauges
 from api.needs import check_routes, permitted
 from api.routes import accounts as account_routes
 from api.routes import (
+    alert_approvals,
+    alerts,
     area_moves,
     areas,
     broadcasts,
@@ -62,6 +64,10 @@ TAGS = [
     {"name": "bulletins", "description": "Content: recordings, their import, approval, sound"},
     {"name": "programmes", "description": "Recurring slots and the timetable they make"},
     {"name": "broadcasts", "description": "Airings, recall, coverage, receipts"},
+    {
+        "name": "alerts",
+        "description": "Emergencies: composed by one, approved by as many as it takes, cancelled by one",
+    },
     {"name": "keys", "description": "Who may release what: roots, appointments, people's keys"},
     {"name": "record", "description": "Who did what, and where it was heard"},
     {"name": "live", "description": "Events as they happen"},
@@ -109,7 +115,7 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None, tls_pin: by
     problems.install(app)
     parts = (
         session, account_routes, tokens, areas, area_moves, nodes, enrolments, bulletins, programmes, broadcasts,
-        people_keys, keys, record, events, health, page,
+        alerts, alert_approvals, people_keys, keys, record, events, health, page,
     )  # fmt: skip
     app.state.ways = [route for part in parts for route in part.router.routes]
     check_routes(app.state.ways)

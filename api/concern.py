@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlmodel import Session, col, select
 
 from controller.permissions import Authority, Permission
-from controller.tables import Broadcast, Bulletin, Node, Programme
+from controller.tables import Alert, Broadcast, Bulletin, Node, Programme
 
 if TYPE_CHECKING:
     from controller.centre import Centre
@@ -46,10 +46,14 @@ class Concerns:
         """Whom an event of this kind about the thing of this name concerns."""
         if kind == "node":
             return Concern(Permission.NODE_READ, inside=(await self._home(name, data),))
+        if kind == "alert":  # once it is released it is no secret
+            return await self._centre.reading(lambda db: _of_alert(db, name, self._centre.province))
         if kind == "bulletin":  # a wider area's drafts are its own business
             found = await self._remembered(kind, name)
             own = data.get("status") in ("approved", "withdrawn")
             return found if own else Concern(found.permission, inside=found.around)
+        if kind == "broadcast" and not name:  # of the shared stream: whose the sound is, nobody else need know
+            return Concern(Permission.BROADCAST_READ, inside=(self._centre.province,))
         if kind == "programme" or (kind in ("broadcast", "coverage", "air") and len(name) == 32):
             return await self._remembered("programme" if kind == "programme" else "broadcast", name)
         return EVERYBODY
@@ -71,6 +75,21 @@ class Concerns:
         return self._known[key]
 
 
+def _of_alert(session: Session, name: str, province: str) -> Concern:
+    row = session.get(Alert, name)
+    if row is None:
+        return Concern(Permission.ALERT_READ, inside=(province,))
+    if row.released_at is None:
+        return Concern(Permission.ALERT_READ, inside=(row.area,))
+    return Concern(Permission.ALERT_READ, inside=(row.area,), around=_aimed(session, row))
+
+
+def _aimed(session: Session, row: Alert | Programme | Broadcast) -> tuple[str, ...]:
+    """Where it is heard."""
+    homes = session.exec(select(Node.area).where(col(Node.id).in_(row.target_nodes))).all() if row.target_nodes else []
+    return (*row.target_areas, *homes)
+
+
 def _look_up(session: Session, kind: str, name: str, province: str) -> Concern:
     if kind == "bulletin":
         bulletin = session.get(Bulletin, name)
@@ -80,6 +99,4 @@ def _look_up(session: Session, kind: str, name: str, province: str) -> Concern:
     permission = Permission.PROGRAMME_READ if kind == "programme" else Permission.BROADCAST_READ
     if row is None:
         return Concern(permission, inside=(province,))
-    homes = session.exec(select(Node.area).where(col(Node.id).in_(row.target_nodes))).all() if row.target_nodes else []
-    aimed = (*row.target_areas, *homes)
-    return Concern(permission, inside=(row.area,), around=aimed or (row.area,))
+    return Concern(permission, inside=(row.area,), around=_aimed(session, row) or (row.area,))

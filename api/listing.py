@@ -12,7 +12,8 @@ from api.shapes import to_cursor
 from controller.services import sight
 from controller.services.areas import lies_in
 from controller.services.context import Context
-from controller.tables import Broadcast, Bulletin, Programme, ReceiptRow
+from controller.services.emergencies import START_AFTER_MS
+from controller.tables import Alert, Broadcast, Bulletin, Programme, ReceiptRow
 
 Ids = tuple[list[str], str | None]
 
@@ -55,6 +56,21 @@ def broadcast_ids(
     if until is not None:
         query = query.where(Broadcast.start_at <= until)
     return _page(session, query, (col(Broadcast.start_at), col(Broadcast.id)), after, limit)
+
+
+def alert_ids(
+    session: Session, ctx: Context, *, area: str | None, status: str | None, after: tuple[int, str] | None, limit: int
+) -> Ids:
+    """Alerts by when they were composed."""
+    query: Any = select(Alert.composed_at, Alert.id).where(sight.alerts_seen(ctx))
+    if area is not None:
+        query = query.where(lies_in(Alert.area, [area]))
+    waits = col(Alert.expires_at) > ctx.now + START_AFTER_MS
+    if status in ("composed", "expired"):
+        query = query.where(Alert.status == "composed", waits if status == "composed" else ~waits)
+    elif status is not None:
+        query = query.where(Alert.status == status)
+    return _page(session, query, (col(Alert.composed_at), col(Alert.id)), after, limit)
 
 
 def receipt_rows(

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-EventKind = Literal["node", "broadcast", "bulletin", "programme", "coverage", "air", "resync"]
+EventKind = Literal[
+    "node", "broadcast", "bulletin", "programme", "coverage", "air", "alert", "sole_release", "resync"
+]  # fmt: skip
 QUEUE_LENGTH = 256
 
 

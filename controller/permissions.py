@@ -47,6 +47,8 @@ class Permission(StrEnum):
     BROADCAST_RECALL = "broadcast.recall"
     RECEIPT_READ = "receipt.read"
     ALERT_READ = "alert.read"
+    ALERT_COMPOSE = "alert.compose"
+    """To write down what others may then approve; it makes no sound."""
     ALERT_RELEASE = "alert.release"
     ALERT_CANCEL = "alert.cancel"
     NODE_READ = "node.read"
@@ -82,8 +84,8 @@ _SEES = frozenset({
 })  # fmt: skip
 _TAKES_BACK = frozenset({P.BULLETIN_WITHDRAW, P.PROGRAMME_STOP, P.BROADCAST_RECALL})
 _SPEAKS = frozenset({
-    P.BULLETIN_DRAFT, P.PROGRAMME_MANAGE, P.BROADCAST_ISSUE, P.NODE_VOLUME, P.NODE_TEST, P.ALERT_RELEASE,
-    P.ALERT_CANCEL, P.KEY_OWN,
+    P.BULLETIN_DRAFT, P.PROGRAMME_MANAGE, P.BROADCAST_ISSUE, P.NODE_VOLUME, P.NODE_TEST, P.ALERT_COMPOSE,
+    P.ALERT_RELEASE, P.ALERT_CANCEL, P.KEY_OWN,
 })  # fmt: skip
 
 ROLES: dict[Role, frozenset[Permission]] = {
@@ -93,7 +95,9 @@ ROLES: dict[Role, frozenset[Permission]] = {
         P.RECORD_READ, P.BACKUP_MAKE,
     },
     Role.OPERATOR: _SEES | _TAKES_BACK | _SPEAKS,
-    Role.APPROVER: _SEES | _TAKES_BACK | {P.BULLETIN_APPROVE, P.ALERT_RELEASE, P.ALERT_CANCEL, P.KEY_OWN},
+    Role.APPROVER: _SEES | _TAKES_BACK | {
+        P.BULLETIN_APPROVE, P.ALERT_COMPOSE, P.ALERT_RELEASE, P.ALERT_CANCEL, P.KEY_OWN,
+    },
     Role.TECHNICIAN: _SEES | {P.NODE_ENROL, P.NODE_VOLUME, P.NODE_TEST},
     Role.AUDITOR: _SEES | {P.FIGURES_READ, P.ACCOUNT_READ, P.RECORD_READ},
     Role.READER: _SEES,
@@ -109,8 +113,8 @@ FRESH_SIGN_IN = frozenset({P.ALERT_RELEASE})
 NEEDS_CODE = FRESH_CODE | {P.BULLETIN_APPROVE, P.AREA_MANAGE, P.NODE_ENROL, P.SETTINGS_MANAGE, P.BACKUP_MAKE}
 """Who holds one of these signs in with a code besides the password."""
 TOKEN_MAY = frozenset(Permission) - {
-    P.BULLETIN_APPROVE, P.NODE_TEST, P.ALERT_RELEASE, P.ALERT_CANCEL, P.ACCOUNT_MANAGE, P.KEY_MANAGE,
-    P.KEY_OWN,
+    P.BULLETIN_APPROVE, P.NODE_TEST, P.ALERT_COMPOSE, P.ALERT_RELEASE, P.ALERT_CANCEL, P.ACCOUNT_MANAGE,
+    P.KEY_MANAGE, P.KEY_OWN,
 }  # fmt: skip
 """What an API token may carry. The rest is for people, here and now."""
 PROVINCE_ONLY = frozenset({Role.DUTY_OFFICER, Role.PROVINCE_ADMIN, Role.AUDITOR})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loa.errors import LoaError
+from loa.problems_alerts import ALERT_PROBLEMS
 from loa.problems_api import API_PROBLEMS
 from loa.problems_audio import AUDIO_PROBLEMS
 from loa.problems_cap import CAP_PROBLEMS
@@ -239,7 +240,7 @@ PROBLEMS |= {
     code: Words(*row)
     for code, row in (AUDIO_PROBLEMS | API_PROBLEMS | CENTRE_PROBLEMS | KEEPING_PROBLEMS | KEY_PROBLEMS).items()
 }
-PROBLEMS |= {code: Words(*row) for code, row in (ENROLMENT_PROBLEMS | CAP_PROBLEMS).items()}
+PROBLEMS |= {code: Words(*row) for code, row in (ENROLMENT_PROBLEMS | CAP_PROBLEMS | ALERT_PROBLEMS).items()}
 
 _UNKNOWN = Words("Lỗi: {code}", "Error: {code}", "Báo cho người bảo trì.", "Tell the maintainer.")
 

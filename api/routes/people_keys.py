@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BeforeValidator, Field
 
 from api.asking import DeskHere
-from api.gate import ApiLimits, Throttle
 from api.needs import needs
 from api.problems import documented
-from api.shapes import AreaText, Asked, Page, Shown, moment, moment_or_none, whole
+from api.shapes import AccountText, AreaText, Asked, Page, Shown, moment, moment_or_none, whole
+from api.tries import count_try
 from controller import accounts, passphrases, signing
 from controller.desk import KeyWish
 from controller.keyfiles import read_appointments
@@ -97,20 +97,10 @@ async def _not_the_password(desk: DeskHere, passphrase: str, field: str) -> None
         raise Refused("passphrase_is_password", field=field)
 
 
-def _count(request: Request, desk: DeskHere, *, forgive: bool = False) -> None:
-    """Each try of a passphrase counts, and so does each new one, which costs as much. Raises Refused(rate_limited)."""
-    throttle: Throttle = request.app.state.throttle
-    limits: ApiLimits = request.app.state.limits
-    if forgive:
-        throttle.forgive(limits.sign_in_rate, "passphrase", desk.account)
-    else:
-        throttle.count(limits.sign_in_rate, "passphrase", desk.account)
-
-
 @router.get("", operation_id="list_people_keys", responses=documented())
 @needs(Permission.ALERT_READ)
 async def list_people_keys(
-    desk: DeskHere, account: Annotated[str | None, Query(max_length=64, description="Only this account's")] = None
+    desk: DeskHere, account: Annotated[AccountText | None, Query(description="Only this account's")] = None
 ) -> Page[KeyShown]:
     """Public halves of everybody's keys."""
     views = await desk.read(lambda session, ctx: people_keys.keys_seen(session, ctx, account=account))
@@ -134,7 +124,7 @@ async def list_own_keys(desk: DeskHere) -> Page[KeyShown]:
 @needs(Permission.KEY_OWN)
 async def make_person_key(asked: NewKey, request: Request, desk: DeskHere) -> KeyAsked:
     """Make a key of your own. It can do nothing until the roots have signed the request in the reply."""
-    _count(request, desk)
+    count_try(request, desk)
     await _not_the_password(desk, asked.passphrase, "passphrase")
     wish = KeyWish(area=asked.area, kind=Kind[asked.kind.upper()], days=asked.days, passphrase=asked.passphrase)
     view = await desk.centre.make_person_key(wish, account=desk.account)
@@ -164,12 +154,12 @@ async def person_key_request(key: KeyIdText, desk: DeskHere) -> KeyAsked:
 @needs(Permission.KEY_OWN)
 async def change_key_passphrase(key: KeyIdText, asked: NewPassphrase, request: Request, desk: DeskHere) -> KeyShown:
     """Put a key of yours under another passphrase. The key and its appointments stay."""
-    _count(request, desk)
+    count_try(request, desk)
     await _not_the_password(desk, asked.new_passphrase, "new_passphrase")
     view = await desk.centre.change_key_passphrase(
         key, old=asked.old_passphrase, new=asked.new_passphrase, account=desk.account
     )
-    _count(request, desk, forgive=True)
+    count_try(request, desk, forgive=True)
     return key_shown(view, desk)
 
 

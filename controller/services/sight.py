@@ -14,7 +14,7 @@ from controller.permissions import Permission
 from controller.services.areas import lies_in, place_for
 from controller.services.context import Context
 from controller.services.orders import Targets, find_targets
-from controller.tables import Broadcast, Bulletin, Node, Programme, ReceiptRow, Station
+from controller.tables import Alert, Broadcast, Bulletin, Node, Programme, ReceiptRow, Station
 from loa.errors import Refused
 from loa.names import AreaPath, node_id
 
@@ -46,6 +46,16 @@ def broadcasts_seen(ctx: Context) -> ColumnElement[bool]:
     if ctx.province in reach:
         return true()
     return or_(lies_in(Broadcast.area, reach), _aimed_at(Broadcast.target_areas, Broadcast.target_nodes, reach))
+
+
+def alerts_seen(ctx: Context) -> ColumnElement[bool]:
+    """SQL: their own, and what was released and is heard in their areas; what a wider area composes is its own."""
+    reach = ctx.may.reach(P.ALERT_READ)
+    if ctx.province in reach:
+        return true()
+    released = col(Alert.released_at).is_not(None)
+    heard = _aimed_at(Alert.target_areas, Alert.target_nodes, reach)
+    return or_(lies_in(Alert.area, reach), and_(released, heard))
 
 
 def nodes_seen(ctx: Context, permission: Permission = P.NODE_READ) -> ColumnElement[bool]:

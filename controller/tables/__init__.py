@@ -1,6 +1,7 @@
 """The tables, one aggregate a file. Importing this package registers all of them with SQLModel.metadata."""
 
 from controller.tables.accounts import Account, AccountPost, ApiToken, RecoveryCode
+from controller.tables.alerts import Alert, AlertApproval
 from controller.tables.areas import Area
 from controller.tables.broadcasts import Broadcast, BroadcastNode, OwedOrder
 from controller.tables.bulletins import Bulletin, Rendition
@@ -17,6 +18,8 @@ from controller.tables.records import IdempotentReply
 __all__ = [
     "Account",
     "AccountPost",
+    "Alert",
+    "AlertApproval",
     "ApiToken",
     "Area",
     "AreaMove",

@@ -39,6 +39,7 @@ VERBS: dict[str, Verb] = {
     "timetable": Verb("loa.cli.timetable", "The coming broadcasts of an area.", "controller"),
     "say": Verb("loa.cli.say", "Broadcast a recording at once.", "controller"),
     "broadcast": Verb("loa.cli.broadcasts", "Broadcasts: list, show, stop, recall.", "controller"),
+    "alert": Verb("loa.cli.alerts", "Emergencies: compose, approve, cancel.", "controller"),
     "coverage": Verb("loa.cli.coverage", "Who heard a broadcast.", "controller"),
     "cap": Verb("loa.cli.cap", "Judge alerts in CAP: files and feeds.", "controller"),
     "backup": Verb("loa.cli.backup", "Back up a centre while it runs, encrypted to an offline key.", "controller"),

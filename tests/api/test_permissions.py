@@ -13,7 +13,7 @@ import pytest
 from api.needs import need_of
 from controller.peoplekeys import Cost
 from controller.permissions import Open, Role
-from tests.api import requests_keys  # noqa: F401 - it adds its requests to ASKED
+from tests.api import requests_alerts, requests_keys  # noqa: F401 - they add their requests to ASKED
 from tests.api.office import Office, office_at
 from tests.api.province import PLACES, Province
 from tests.api.requests import ASKED
