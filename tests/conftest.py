@@ -18,11 +18,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Turns:
 
 
 def pytest_collection_finish() -> None:
-    """What was collected has imported the tables, or does without; it alone decides, for the import takes a second."""
+    """What tests need often and mostly do not test: once, or at a small cost. Has a test of its own, each.
+
+    Only where what was collected has imported the controller: that takes a second.
+    """
     if "controller.store" in sys.modules:
         from tests.migrated import migrate_once
 
         migrate_once()
+    if "controller.accounts" in sys.modules:
+        from tests.people import hash_lightly
+
+        hash_lightly()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

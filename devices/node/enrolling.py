@@ -42,6 +42,7 @@ from loa.clock import Clock
 from loa.entropy import Entropy, fraction
 from loa.errors import LoaError, Refused
 from loa.names import node_id
+from loa.units import InstantMs
 
 _log = logging.getLogger("loa.node")
 ASK_EVERY_S = 5.0
@@ -150,8 +151,9 @@ class Enrolling:
         path = f"/api/v1/enrolments/{welcome.enrolment.hex()}/state"
         reply = await asyncio.to_thread(self._centre.post, path, body)
         try:
-            words = [str(reply[name]) for name in ("node", "area", "broker", "authority")]
-            decision = Decision(EnrolmentState(str(reply["state"])), *words)
+            node, area, broker, authority = (str(reply[name]) for name in ("node", "area", "broker", "authority"))
+            at = InstantMs(int(str(reply["at"])))
+            decision = Decision(EnrolmentState(str(reply["state"])), node, area, broker, authority, at)
             given = _bytes(reply["mac"])
         except (KeyError, ValueError) as error:
             raise Refused("enrolment_forged", field="state") from error
@@ -167,7 +169,7 @@ class Enrolling:
 
     def _finish(self, state: Underway, welcome: Welcome, key: bytes, decision: Decision) -> Done:
         """Everything is written before the state says so: a power cut in between asks once more."""
-        identity = NodeIdentity(node_id(decision.node), SigningKey(state.seed), _roots(welcome))
+        identity = NodeIdentity(node_id(decision.node), SigningKey(state.seed), _roots(welcome), decision.at)
         self._folder.write("identity.json", identity.to_text())
         self._folder.write("password", broker_password(key) + "\n")
         if decision.authority:

@@ -132,7 +132,7 @@ class Obedience:
             if reason is RefusalReason.TIME_UNKNOWN:
                 self.time_wanted()
                 return  # not refused yet: it is judged again as soon as the time is known
-            if self._records.authority.version == 0:
+            if self._records.authority.version == 0 and reason is RefusalReason.UNTRUSTED_KEY:
                 return  # nobody is trusted yet: it is judged again once somebody is
         self.refusals[reason] = self.refusals.get(reason, 0) + 1
         if is_order and reason not in _NOT_WORTH_A_RECEIPT:

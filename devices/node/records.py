@@ -72,7 +72,8 @@ class Records:
         self.session = self._number("session", 0)
         volume, set_at = self._numbers("volume", 100, 0)
         self.volume, self.volume_set_at = Percent(min(100, volume)), InstantMs(set_at)
-        self.floor_ms = self._floor_written = InstantMs(self._number("floor", 0))
+        self._floor_written = InstantMs(self._number("floor", 0))
+        self.floor_ms = InstantMs(max(self._floor_written, self._identity.pinned_at))
         self.seen = SeenOrders.from_bytes(self._storage.read("seen") or b"")
         trust = self._storage.read("trust")
         if trust is not None:

@@ -28,7 +28,7 @@ AREA = "quang-ninh/co-to"
 FREE = ApiLimits(known_rate="1000000/minute", stranger_rate="1000000/minute")
 
 
-def recording(seconds: float = 3.2, *, level: float = 0.3) -> bytes:
+def recording(seconds: float = 1.2, *, level: float = 0.3) -> bytes:
     """A WAV file of a warble, mono, 16 kHz."""
     file = io.BytesIO()
     with wave.open(file, "wb") as out:

@@ -101,7 +101,7 @@ def _story(page: Page, served: Served, folder: Path, mistakes: list[str]) -> Non
     (folder / "list.mp3").write_text("#EXTM3U\nhttp://127.0.0.1/x\n")
     _upload(page, folder / "list.mp3", "x")
     expect(page.locator("#speak .wrong")).to_be_visible(timeout=20_000)
-    (folder / "a.wav").write_bytes(recording())
+    (folder / "a.wav").write_bytes(recording(3.2))
     _upload(page, folder / "a.wav", EVIL)
     item = page.locator("#bulletins .item").first
     expect(item).to_contain_text(EVIL, timeout=30_000)

@@ -52,7 +52,7 @@ def shell(served: Served, tmp_path: Path) -> Shell:
     """The first account at the server, with a recording in the home folder."""
     served.freshen()
     made = Shell(served, tmp_path)
-    (tmp_path / "cat-dien.wav").write_bytes(recording())
+    (tmp_path / "cat-dien.wav").write_bytes(recording(3.2))
     return made
 
 

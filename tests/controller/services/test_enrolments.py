@@ -191,13 +191,13 @@ async def test_a_question_needs_the_session_and_an_old_answer_is_no_answer(offic
     assert await box.step() == Done(label.name, "ct-9")
 
 
-@pytest.mark.parametrize("part", ["node", "area", "broker", "authority", "state"])
+@pytest.mark.parametrize("part", ["node", "area", "broker", "authority", "state", "at"])
 async def test_nobody_in_between_changes_what_was_decided(office: Office, tmp_path: Path, part: str) -> None:
     label = office.label()
     box = Box(tmp_path / "box", office, label)
     await box.step()
     office.confirm(label, _named(box.code))
-    other = {"state": "rejected", "node": "hg-1"}.get(part, "elsewhere")
+    other = {"state": "rejected", "node": "hg-1", "at": "1"}.get(part, "elsewhere")
     office.tamper = lambda path, reply: reply | ({part: other} if path.endswith("state") else {})
     with pytest.raises(Refused, match="enrolment_forged"):
         await box.step()
