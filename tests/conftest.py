@@ -1,5 +1,6 @@
 """What all tests share: skipping (or, in CI, failing) where a needed program is absent, and whose turn it is."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ def pytest_collection_finish() -> None:
 
     Only where what was collected has imported the controller: that takes a second.
     """
+    gc.freeze()  # what was imported stays: it need not be looked through again and again
     if "controller.store" in sys.modules:
         from tests.migrated import migrate_once
 

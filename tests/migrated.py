@@ -14,15 +14,28 @@ from controller.store import Database
 by_alembic = Database.upgrade
 
 
+def taken(db: Database) -> sqlite3.Connection:
+    """A copy of a whole SQLite database, in memory."""
+    copy = sqlite3.connect(":memory:", check_same_thread=False)
+    with db.engine.connect() as connection:
+        _sqlite(connection.connection).backup(copy)
+    return copy
+
+
+def put(db: Database, copy: sqlite3.Connection) -> None:
+    """Make an SQLite database hold what the copy holds, and nothing else."""
+    with db.engine.connect() as connection:
+        copy.backup(_sqlite(connection.connection))
+
+
 @cache
 def _first() -> sqlite3.Connection:
     made = Database("sqlite://", inline=True)
     by_alembic(made)
-    with made.engine.connect() as connection:
-        copy = sqlite3.connect(":memory:", check_same_thread=False)
-        _sqlite(connection.connection).backup(copy)
-    made.close()
-    return copy
+    try:
+        return taken(made)
+    finally:
+        made.close()
 
 
 def _sqlite(connection: PoolProxiedConnection) -> sqlite3.Connection:
@@ -31,14 +44,16 @@ def _sqlite(connection: PoolProxiedConnection) -> sqlite3.Connection:
     return driver
 
 
+def _is_empty(db: Database) -> bool:
+    with db.engine.connect() as connection:
+        return _sqlite(connection.connection).execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+
+
 def _upgrade(self: Database) -> None:
-    if self.engine.dialect.name == "sqlite":
-        with self.engine.connect() as connection:
-            target = _sqlite(connection.connection)
-            if target.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-                _first().backup(target)
-                return
-    by_alembic(self)
+    if self.engine.dialect.name == "sqlite" and _is_empty(self):
+        put(self, _first())
+    else:
+        by_alembic(self)
 
 
 def migrate_once() -> None:

@@ -212,8 +212,19 @@ def test_how_long_an_emergency_is() -> None:
 
 
 @given(message(AlertBody), message(Order), st.sampled_from(OrderAction))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_whatever_the_body_says_the_order_comes_back_whole(body: AlertBody, order: Order, action: OrderAction) -> None:
+    _comes_back(body, order, action)
+
+
+@pytest.mark.slow
+@given(message(AlertBody), message(Order), st.sampled_from(OrderAction))
+@settings(max_examples=1000, deadline=None)
+def test_of_many_bodies_and_orders_each_comes_back_whole(body: AlertBody, order: Order, action: OrderAction) -> None:
+    _comes_back(body, order, action)
+
+
+def _comes_back(body: AlertBody, order: Order, action: OrderAction) -> None:
     given_order = replace(order, action=action, alert_body=encode(body))
     assert open_sealed(seal(given_order, CONTROLLER)).message == given_order
 
