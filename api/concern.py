@@ -52,6 +52,8 @@ class Concerns:
             found = await self._remembered(kind, name)
             own = data.get("status") in ("approved", "withdrawn")
             return found if own else Concern(found.permission, inside=found.around)
+        if kind == "broadcast" and not name:  # of the shared stream: whose the sound is, nobody else need know
+            return Concern(Permission.BROADCAST_READ, inside=(self._centre.province,))
         if kind == "programme" or (kind in ("broadcast", "coverage", "air") and len(name) == 32):
             return await self._remembered("programme" if kind == "programme" else "broadcast", name)
         return EVERYBODY

@@ -63,14 +63,18 @@ class IdempotentRoute(APIRoute):
             permitted(request)  # a reply that is kept is for those who still may
             pending: OneAtATime = request.app.state.pending
             async with pending.of((caller.account, key)):
-                return await _once(request, handle, caller.account, key)
+                return await _once(request, handle, caller, key)
 
         return once
 
 
-async def _once(request: Request, handle: Callable[[Request], Awaitable[Response]], account: str, key: str) -> Response:
-    body = await request.body()
-    asked = hashlib.sha256(b"\0".join([request.method.encode(), str(request.url.path).encode(), body])).hexdigest()
+async def _once(
+    request: Request, handle: Callable[[Request], Awaitable[Response]], caller: Caller, key: str
+) -> Response:
+    account, body = caller.account, await request.body()
+    # What somebody may do is part of what they ask: a kept reply is not for a narrower token, nor after a move.
+    may = repr((caller.authority.posts, _scope(caller))).encode()
+    asked = hashlib.sha256(b"\0".join([request.method.encode(), request.url.path.encode(), may, body])).hexdigest()
     centre: Any = request.app.state.centre
     now = int(centre.clock.now_ms())
     kept = await centre.unit_of_work(lambda session: _claim(session, account, key, asked, now))
@@ -96,6 +100,11 @@ async def _once(request: Request, handle: Callable[[Request], Awaitable[Response
         # It is done, and that is the answer; asked again, the key's claim says that it is to be looked up.
         _log.error("the reply to %s %s could not be kept: %s", request.method, request.url.path, error)
     return response
+
+
+def _scope(caller: Caller) -> tuple[list[str], str] | None:
+    scope = caller.authority.scope
+    return None if scope is None else (sorted(scope.permissions), scope.area)
 
 
 def _claim(session: Session, account: str, key: str, asked: str, now: int) -> tuple[int, bytes] | None:

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from loa.errors import Refused
@@ -42,10 +42,18 @@ def _plain_text(value: object) -> object:
     return value
 
 
-InstantIn = Annotated[AwareDatetime, BeforeValidator(_only_text)]
+def _countable(moment: datetime) -> datetime:
+    if moment < _EPOCH:
+        raise PydanticCustomError("too_early", "it is too early", {"least": "1970"})
+    return moment
+
+
+InstantIn = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_countable)]
 """RFC 3339 with a zone; refused as `timezone_required` without one."""
 # The bounds come first: behind a validator they would be kept, but not described.
 Volume = Annotated[int, Field(ge=0, le=100), BeforeValidator(whole)]
+AccountText = Annotated[str, Field(max_length=64), BeforeValidator(_plain_text)]
+"""An account's name as somebody claims it, whether or not there is one."""
 Text = Annotated[str, Field(max_length=200), BeforeValidator(_plain_text)]
 Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), BeforeValidator(_plain_text)]
 Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -79,13 +87,8 @@ class Page(BaseModel, Generic[T]):
 
 
 def instant_ms(moment: datetime) -> InstantMs:
-    """Milliseconds since 1970, from a datetime with a zone. Raises Refused(timezone_required, bad_value)."""
-    if moment.tzinfo is None:
-        raise Refused("timezone_required", limit="RFC 3339 with a zone")
-    ms = (moment - _EPOCH) // timedelta(milliseconds=1)
-    if ms < 0:
-        raise Refused("bad_value", limit="1970 or later", reason="too early")
-    return InstantMs(ms)
+    """Milliseconds since 1970, of what came in as `InstantIn`."""
+    return InstantMs((moment - _EPOCH) // timedelta(milliseconds=1))
 
 
 def moment(ms: int) -> datetime:

@@ -212,14 +212,20 @@ def _signed_heads(
     if header is None:
         return []
     appointments = _appointments(header, roots, verdict)
-    found = []
+    listed_from = min((one.not_before for one in appointments if one.powers & Power.DOCUMENTS), default=0)
+    found, unchecked = [], 0
     for at, payload in enumerate(payloads, 1):
-        why = _why_not(payload, header, appointments)
-        if isinstance(why, str):
+        why = _why_not(payload, header, appointments, listed_from)
+        if why is None:
+            unchecked += 1
+        elif isinstance(why, str):
             verdict.add("head_forged", f"head {at}", why)
         else:
             found.append(KnownHead(why.number, why.hash, why.forks, f"signed head {at}"))
             found += [KnownHead(one.number, one.mark, one.forks, f"named by signed head {at}") for one in why.after]
+    if unchecked:
+        words = "are older than the appointments that the trust document lists, and were not checked"
+        verdict.notices.append(f"{unchecked} of the heads {words}")
     return found
 
 
@@ -243,7 +249,13 @@ def _appointments(header: Header, roots: RootSet | None, verdict: Verdict) -> li
     return appointments
 
 
-def _why_not(payload: bytes, header: Header, appointments: Sequence[Appointment]) -> RecordHead | str:
+def _why_not(
+    payload: bytes, header: Header, appointments: Sequence[Appointment], listed_from: int
+) -> RecordHead | str | None:
+    """The head where it holds, otherwise why not; None where it is from before `listed_from` and nobody can tell.
+
+    A trust document leaves out appointments that ended long ago, and the keys that had only those.
+    """
     try:
         sealed = open_sealed(payload)
         signature = sealed.signature
@@ -253,10 +265,14 @@ def _why_not(payload: bytes, header: Header, appointments: Sequence[Appointment]
     if not isinstance(head, RecordHead) or head.area != header.area:
         return "not a head of this record"
     of_signer = [one for one in appointments if key_id(one.public_key) == signature.key_id]
+    if not of_signer and head.at < listed_from:
+        return None
     if not of_signer or not signature.holds_under(of_signer[0].public_key):
         return f"not signed by a key that is appointed here ({signature.key_id.hex()})"
     for one in of_signer:
-        if one.powers & Power.DOCUMENTS and one.area.covers(head.area) and one.not_before <= head.at < one.until:
+        # Before what is listed, an earlier appointment of a key that serves to this day.
+        in_time = one.not_before <= head.at < one.until or head.at < listed_from
+        if one.powers & Power.DOCUMENTS and one.area.covers(head.area) and in_time:
             return head
     return f"key {signature.key_id.hex()} was not appointed to sign it at that time"
 

@@ -38,10 +38,11 @@ from controller.wire.common import Waker, WireContext, keep_going
 from controller.wire.transmitter import Transmitter
 from devices.links.mqtt import MqttLink
 from devices.links.port import Link
+from devices.protocol.refusal import WireRefusal
 from devices.protocol.topics import AreaChannel
 from loa.clock import Clock, SystemClock
 from loa.entropy import Entropy, system_entropy
-from loa.errors import Refused
+from loa.errors import LoaError, Refused
 from loa.names import AreaPath
 from loa.problems import explain
 from loa.units import InstantMs
@@ -66,6 +67,7 @@ class Centre(CentreDesk):
         self.keys_created = False
         """Whether this start made the keys; tell where they are."""
         self._lock = lock
+        self._troubles: dict[str, str] = {}
         self._closing = contextlib.AsyncExitStack()
         self._due_waker = Waker()
         self._due_clock: DueClock | None = None
@@ -161,8 +163,16 @@ class Centre(CentreDesk):
         self._warn_of_keys()
 
     def _read_keys_again(self) -> bool:
-        """What the roots signed meanwhile, a revocation above all, counts without a restart. The own key stays."""
-        fresh = replace(keyfiles.load_centre(self.config.keys_folder), unlocked=self.keys.controller)
+        """What the roots signed meanwhile, a revocation above all, counts without a restart. The own key stays.
+
+        Where a file is spoiled, the keys that were read before go on counting: what is planned does not stop for that.
+        """
+        try:
+            fresh = replace(keyfiles.load_centre(self.config.keys_folder), unlocked=self.keys.controller)
+        except (LoaError, OSError) as error:
+            self._complain("read", f"the keys were not read again: {error}")
+            return False
+        self._complain("read")
         changed = fresh != self.keys
         self.keys = fresh
         return changed
@@ -200,14 +210,25 @@ class Centre(CentreDesk):
         await self.db.unit_of_work(work)
         restored.told(self.config.data)
 
+    def _complain(self, of: str, trouble: str = "") -> None:
+        """Once, however often it is met in a row."""
+        if trouble and trouble != self._troubles.get(of):
+            _keys_log.error("%s", trouble)
+        self._troubles[of] = trouble
+
     def _renew_trust(self, session: Session, ctx: Context) -> Outgoing:
-        return trust.renew_trust(
-            session,
-            ctx,
-            appointments=self.keys.appointments,
-            revocations=self.keys.revocations,
-            root_sets=self.keys.root_sets,
-        )
+        """A document that nodes would refuse is not issued: the one before counts for some days yet."""
+        keys = self.keys
+        try:
+            renewed = trust.renew_trust(
+                session, ctx, appointments=keys.appointments, revocations=keys.revocations, root_sets=keys.root_sets,
+                roots=keys.roots,
+            )  # fmt: skip
+        except WireRefusal as refusal:
+            self._complain("renew", f"mandates are not renewed, for nodes would refuse them: {refusal}")
+            return Outgoing()
+        self._complain("renew")
+        return renewed
 
     def _warn_of_keys(self) -> None:
         """At each start, and daily with the mandates, until somebody acts. A simulated world warns nobody."""

@@ -50,6 +50,8 @@ __all__ = [
     "write_locked_key", "write_roots",
 ]  # fmt: skip
 
+UNKNOWN = InstantMs(0)
+
 
 @dataclass(frozen=True)
 class CentreKeys:
@@ -198,12 +200,12 @@ def load_centre(directory: Path, ask: Ask | None = None) -> CentreKeys:
     )
 
 
-def create_node(directory: Path, node: str, entropy: Entropy) -> NodeIdentity:
+def create_node(directory: Path, node: str, entropy: Entropy, now_ms: InstantMs = UNKNOWN) -> NodeIdentity:
     """Make a node's identity under DIR/nodes, pinned to the centre's newest roots; the one that is there, if any."""
     path = directory / "nodes" / f"{node_id(node)}.json"
     if path.exists():
         return read_node(path)
-    identity = NodeIdentity(node_id(node), SigningKey(entropy(32)), read_roots(directory / "roots.json"))
+    identity = NodeIdentity(node_id(node), SigningKey(entropy(32)), read_roots(directory / "roots.json"), now_ms)
     make_folder(path.parent)
     write_whole(path, identity.to_text().encode(), 0o600)
     return identity

@@ -1,5 +1,6 @@
 """What all tests share: skipping (or, in CI, failing) where a needed program is absent, and whose turn it is."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,21 @@ from tests.turns import Turns, in_turns
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Turns:
     return Turns(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """What tests need often and mostly do not test: once, or at a small cost. Has a test of its own, each.
+
+    Only where what was collected has imported the controller: that takes a second.
+    """
+    if "controller.store" in sys.modules:
+        from tests.migrated import migrate_once
+
+        migrate_once()
+    if "controller.accounts" in sys.modules:
+        from tests.people import hash_lightly
+
+        hash_lightly()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

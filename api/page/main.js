@@ -73,7 +73,8 @@ $("sign-in-form").onsubmit = async (event) => {
     form.password.value = form.code.value = "";
     await showBoard(session);
   } catch (error) {
-    if (error.code === "code_required") $("code-field").hidden = false; else showWrong(form, error);
+    if (["code_required", "rate_limited"].includes(error.code)) $("code-field").hidden = false;  // a right code is heard even then
+    if (error.code !== "code_required") showWrong(form, error);
     if (!$("code-field").hidden) { form.code.focus(); form.code.select(); }
   } finally { button.disabled = false; }
 };
@@ -84,9 +85,13 @@ $("password-form").onsubmit = async (event) => {
   showWrong($("notice"), null);
   try {
     await ask("POST", "/session/password", { old_password: form.elements.old.value, new_password: form.elements.new.value });
+    form.reset();
     $("notice").hidden = true;
+    $("printed-once").hidden = true;
+    toast(word("password_changed"));
   } catch (error) { showWrong($("notice"), error); }
 };
+$("new-password").onclick = () => { $("notice").hidden = false; $("password-form").elements.old.focus(); };
 $("language").onclick = () => {
   language = language === "vi" ? "en" : "vi";
   localStorage.setItem("loa-language", language);

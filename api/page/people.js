@@ -18,6 +18,7 @@ function showWho() {
 function showAllowed() {
   $("speak").hidden = !can("bulletin.draft");
   $("notice").hidden = !me.change_password;
+  $("printed-once").hidden = !me.change_password;
   $("recovery").hidden = !me.has_code;
 }
 

@@ -2,7 +2,7 @@
 // Every word on the page, Vietnamese and English.
 const WORDS = {
   sign_in_title: ["Đăng nhập", "Sign in"],
-  sign_in_hint: ["Lần đầu: tài khoản admin, mật khẩu dùng một lần và khoá mã mà `loa serve` đã in ra.", "The first time: the account admin, the one-time password and the code secret that `loa serve` printed."],
+  sign_in_hint: ["Lần đầu: dùng mật khẩu một lần mà bạn được cấp. Của tài khoản admin thì “loa serve” đã in ra, kèm khoá mã.", "The first time: with the one-time password that you were given. Of the account admin, “loa serve” printed it, and the code secret."],
   code: ["Mã xác nhận 6 số, hoặc một mã dự phòng", "Six-digit code, or a recovery code"], confirm: ["Xác nhận", "Confirm"],
   set_up_title: ["Cài mã xác nhận", "Set up codes"], qr: ["Mã QR cho ứng dụng xác thực", "QR code for an authenticator app"],
   set_up_hint: ["Vai trò của bạn cần mã xác nhận thay đổi mỗi 30 giây. Quét mã này bằng ứng dụng xác thực (Google Authenticator, FreeOTP, Aegis…).", "Your role needs a code that changes every 30 seconds. Scan this with an authenticator app (Google Authenticator, FreeOTP, Aegis …)."],
@@ -17,6 +17,7 @@ const WORDS = {
   account: ["Tài khoản", "Account"], password: ["Mật khẩu", "Password"], sign_in: ["Đăng nhập", "Sign in"], sign_out: ["Đăng xuất", "Sign out"],
   change_password_hint: ["Bạn đang dùng mật khẩu được in một lần. Hãy đổi mật khẩu.", "You are using the password that was printed once. Please change it."],
   old_password: ["Mật khẩu cũ", "Old password"], new_password: ["Mật khẩu mới (từ 10 ký tự)", "New password (10 characters or more)"], change_password: ["Đổi mật khẩu", "Change password"],
+  password_changed: ["Đã đổi mật khẩu; các phiên khác của bạn đã kết thúc.", "The password is changed; your other sessions have ended."],
   line_open: ["Trực tiếp", "Live"], line_lost: ["Mất kết nối, đang nối lại…", "Connection lost, trying again…"], line_wait: ["Đang kết nối…", "Connecting…"],
   on_air: ["Đang phát", "On the air"], nothing_on_air: ["Không có gì đang phát.", "Nothing is on the air."], next: ["Tiếp theo", "Next"],
   playing_at: ["{n} bộ thu đang phát", "loudspeakers playing: {n}"], starts_in: ["phát sau {n} giây", "starts in {n} s"],

@@ -89,6 +89,7 @@ class DecisionShown(Shown):
     area: str
     broker: str
     authority: str = Field(description="PEM; empty where the broker is reached without TLS")
+    at: int = Field(description="When it is, by the centre's clock, ms since 1970: once confirmed; 0 before")
     mac: str
 
 
@@ -229,7 +230,7 @@ async def enrolment_state(
     decision, mac = await centre.enrolment.answer(question, _plain(asked.mac), origin=origin)
     return DecisionShown(
         state=str(decision.state), node=decision.node, area=decision.area, broker=decision.broker,
-        authority=decision.authority, mac=_text(mac),
+        authority=decision.authority, at=decision.at, mac=_text(mac),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from api.asking import DeskHere
 from api.needs import needs
 from api.problems import documented
-from api.shapes import AreaText, Asked, Page, Shown, moment, moment_or_none, whole
+from api.shapes import AccountText, AreaText, Asked, Page, Shown, moment, moment_or_none, whole
 from api.tries import count_try
 from controller import accounts, passphrases, signing
 from controller.desk import KeyWish
@@ -100,7 +100,7 @@ async def _not_the_password(desk: DeskHere, passphrase: str, field: str) -> None
 @router.get("", operation_id="list_people_keys", responses=documented())
 @needs(Permission.ALERT_READ)
 async def list_people_keys(
-    desk: DeskHere, account: Annotated[str | None, Query(max_length=64, description="Only this account's")] = None
+    desk: DeskHere, account: Annotated[AccountText | None, Query(description="Only this account's")] = None
 ) -> Page[KeyShown]:
     """Public halves of everybody's keys."""
     views = await desk.read(lambda session, ctx: people_keys.keys_seen(session, ctx, account=account))

@@ -12,7 +12,7 @@ from api.asking import Asker, CentreHere
 from api.gate import COOKIE, ApiLimits, Throttle
 from api.needs import needs, require_fresh_code
 from api.problems import documented
-from api.shapes import Asked, Shown, Text, moment
+from api.shapes import AccountText, Asked, Shown, Text, moment
 from controller import accounts, code_keeping, codes
 from controller.accounts import CODE_FRESH_MS, Caller
 from controller.peoplekeys import opens
@@ -27,7 +27,7 @@ Code = Annotated[str, Field(min_length=6, max_length=20)]
 
 
 class SignIn(Asked):
-    account: Annotated[str, Field(max_length=64)] = Field(examples=["admin"])
+    account: AccountText = Field(examples=["admin"])
     password: Password = Field(examples=["abcd-efgh-ijkl-mnop"])
     code: Code | None = Field(
         default=None, description="Six digits of the authenticator app, or a recovery code", examples=["123456"]
@@ -96,28 +96,61 @@ def session_shown(caller: Caller, *, csrf: str | None, token: str | None = None)
     )
 
 
-async def _check_password(request: Request, centre: CentreHere, account: str, password: str) -> bool:
+async def _check_password(request: Request, centre: CentreHere, asked: SignIn) -> bool:
     """Whether the account has codes. Raises Refused(bad_credentials, rate_limited).
 
-    Attempts are counted before the slow hash is begun.
+    Attempts are counted before the slow hash is begun. Whoever shows a right code is heard all the same: strangers'
+    guesses must not keep a duty officer out.
     """
     throttle: Throttle = request.app.state.throttle
     limits: ApiLimits = request.app.state.limits
     address = request.client.host if request.client else "?"
-    throttle.count(limits.sign_in_rate, "sign-in", account, address)
-    throttle.count(limits.sign_in_rate, "sign-in", account, times=5)
-    known = await centre.reading(lambda session: accounts.sign_in_of(session, account))
-    if not await accounts.verify_password(password, known.password_hash):
+    try:
+        throttle.count(limits.sign_in_rate, "sign-in", asked.account, address)
+        throttle.count(limits.sign_in_rate, "sign-in", asked.account, times=5)
+    except Refused:
+        if asked.code is None or not await _shows_code(request, centre, asked.account, asked.code):
+            raise
+    known = await centre.reading(lambda session: accounts.sign_in_of(session, asked.account))
+    if not await accounts.verify_password(asked.password, known.password_hash):
         raise Refused("bad_credentials", field="password")
-    throttle.forgive(limits.sign_in_rate, "sign-in", account, address)
+    throttle.forgive(limits.sign_in_rate, "sign-in", asked.account, address)
     return known.has_code
 
 
-async def _take_code(request: Request, centre: CentreHere, account: str, code: str) -> None:
-    """Raises Refused(bad_code, code_used, rate_limited). Wrong ones are counted for the account, from anywhere."""
+async def _shows_code(request: Request, centre: CentreHere, account: str, code: str) -> bool:
+    """Whether a code is right, without using it up. Six digits can be guessed, so they are counted here too, apart from
+    those of who has the password; a recovery code of 50 bits cannot, and opens this way whatever others do.
+    """
     throttle: Throttle = request.app.state.throttle
     limits: ApiLimits = request.app.state.limits
-    throttle.count(limits.code_rate, "code", account)
+    if not codes.is_recovery_code(code):
+        throttle.count(limits.code_rate, "code before password", account)
+    right = await centre.reading(lambda db: code_keeping.is_right(db, centre, account, code))
+    if right:
+        throttle.forgive(limits.code_rate, "code before password", account)
+    return right
+
+
+async def _check_own_password(request: Request, centre: CentreHere, caller: Caller, password: str) -> None:
+    """Of somebody who is signed in: nobody else's attempts count. Raises Refused(bad_credentials, rate_limited)."""
+    throttle: Throttle = request.app.state.throttle
+    limits: ApiLimits = request.app.state.limits
+    throttle.count(limits.sign_in_rate, "own password", caller.account)
+    known = await centre.reading(lambda session: accounts.sign_in_of(session, caller.account))
+    if not await accounts.verify_password(password, known.password_hash):
+        raise Refused("bad_credentials", field="password")
+    throttle.forgive(limits.sign_in_rate, "own password", caller.account)
+
+
+async def _take_code(request: Request, centre: CentreHere, account: str, code: str) -> None:
+    """Raises Refused(bad_code, code_used, rate_limited). Wrong ones are counted for the account, from anywhere, but for
+    recovery codes, which nobody guesses.
+    """
+    throttle: Throttle = request.app.state.throttle
+    limits: ApiLimits = request.app.state.limits
+    if not codes.is_recovery_code(code):
+        throttle.count(limits.code_rate, "code", account)
     await centre.unit_of_work(lambda db: code_keeping.take_code(db, centre, account, code))
     throttle.forgive(limits.code_rate, "code", account)
 
@@ -131,7 +164,7 @@ async def _take_code(request: Request, centre: CentreHere, account: str, code: s
 @needs(Open.PUBLIC)
 async def sign_in(asked: SignIn, request: Request, response: Response, centre: CentreHere) -> SessionShown:
     """Sign in: a cookie for the page, or a bearer token where `token_name` is given. Whoever has codes gives one."""
-    has_code = await _check_password(request, centre, asked.account, asked.password)
+    has_code = await _check_password(request, centre, asked)
     if has_code:
         if asked.code is None:
             raise Refused("code_required", field="code")
@@ -182,7 +215,7 @@ async def sign_out(request: Request, response: Response, caller: Asker, centre: 
 async def step_up(asked: StepUp, request: Request, caller: Asker, centre: CentreHere) -> SessionShown:
     """Give a fresh code in this session: for five minutes it may make sound. With the password, a release too."""
     if asked.password is not None:
-        await _check_password(request, centre, caller.account, asked.password)
+        await _check_own_password(request, centre, caller, asked.password)
     await _take_code(request, centre, caller.account, asked.code)
     with_password = asked.password is not None
     await centre.unit_of_work(
@@ -245,7 +278,7 @@ async def renew_recovery_codes(caller: Asker, centre: CentreHere) -> RecoveryCod
 @needs(Open.PERSON)
 async def change_password(asked: NewPassword, request: Request, caller: Asker, centre: CentreHere) -> None:
     """Set a new password. The account's other sessions end; its API tokens stay."""
-    await _check_password(request, centre, caller.account, asked.old_password)
+    await _check_own_password(request, centre, caller, asked.old_password)
     sealed = await centre.reading(lambda db: people_keys.sealed_seeds_of(db, caller.account))
     if await centre.aside(lambda: any(opens(one, asked.new_password) for one in sealed)):
         raise Refused("passphrase_is_password", field="new_password")

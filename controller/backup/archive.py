@@ -19,9 +19,9 @@ _PIECE = 1 << 18
 _BLOCK = 512
 _LEFT_OUT = re.compile(
     r"loa\.db(-.*)?$|lock$|streams\.json$|restored\.json$|broker/|incoming/|keys/roots/|"
-    r"(.*/)?\.[^/]*$|.*\.(new|part|age)$"
+    r"(.*/)?\.[^/]*$|(.*/)?mosquitto\.(log|pid)$|.*\.(new|part|age)$"
 )
-"""Made anew by itself, of this process alone, or not the server's to keep: the roots' private keys."""
+"""Made anew by itself, of a running process alone, or not the server's to keep: the roots' private keys."""
 
 
 @dataclass(frozen=True)

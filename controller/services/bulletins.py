@@ -12,7 +12,7 @@ from controller.services.areas import lies_in, place_for
 from controller.services.context import Changed, Context, note_deed
 from controller.services.planning import plan_week
 from controller.services.sight import bulletin_row
-from controller.tables import Bulletin, Rendition
+from controller.tables import Bulletin, RecordEntry, Rendition
 from devices.protocol.common import MAX_RENDITIONS
 from devices.protocol.envelope import decode, encode
 from devices.protocol.media import Manifest
@@ -120,7 +120,7 @@ def retitle_bulletin(session: Session, ctx: Context, *, id: str, title: str) -> 
 def approve_bulletin(session: Session, ctx: Context, *, id: str, content_hash: str) -> BulletinView:  # noqa: A002
     """Approve exactly this content; from then on it is locked. Approving the same again changes nothing.
 
-    Whoever made it does not approve it: Raises Refused(second_person_required), Refused(not_found, not_permitted,
+    Whoever had a hand in it does not approve it. Raises Refused(second_person_required, not_found, not_permitted,
     content_changed, withdrawn).
     """
     row = bulletin_row(session, ctx, id, Permission.BULLETIN_APPROVE)
@@ -129,12 +129,21 @@ def approve_bulletin(session: Session, ctx: Context, *, id: str, content_hash: s
     if row.status == "withdrawn":
         raise Refused("withdrawn", field="bulletin", value=row.title)
     if row.status == "draft":
-        if not is_second_person(ctx.account, row.author):
+        if not is_second_person(ctx.account, row.author, *_hands_in(session, id)):
             raise Refused("second_person_required", field="bulletin", limit=2, value=row.title)
         row.status, row.approved_by, row.approved_at = "approved", ctx.account, ctx.now
         session.add(row)
         note_deed(session, ctx, "approve", "bulletin", row.id, detail=content_hash)
     return _view(session, row)
+
+
+def _hands_in(session: Session, name: str) -> Sequence[str]:
+    """Everybody who made or changed it, as the record has it: the row names the last one only."""
+    return session.exec(
+        select(RecordEntry.account).where(
+            RecordEntry.object_id == name, RecordEntry.object_kind == "bulletin", RecordEntry.verb == "draft"
+        )
+    ).all()
 
 
 def withdraw_bulletin(session: Session, ctx: Context, *, id: str) -> Changed[BulletinView]:  # noqa: A002

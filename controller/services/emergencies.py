@@ -19,14 +19,14 @@ from controller.services.streams import references, slowest_rate, stream_now
 from controller.services.trust import authority_in_force
 from controller.tables import Broadcast, Node
 from devices.protocol import cose
-from devices.protocol.alerts import LONGEST_ALERT_MS, MAX_REFERENCES, AlertAction, AlertBody
+from devices.protocol.alerts import LONGEST_ALERT_MS, MAX_BODY_BYTES, MAX_REFERENCES, AlertAction, AlertBody
 from devices.protocol.approval import MAX_APPROVAL_BYTES, check_approvals, covers_all, read_body
 from devices.protocol.common import DRILL_ANNOUNCEMENT, MAX_ORDER_NODES, MAX_RENDITIONS, RenditionRef
 from devices.protocol.documents import DEFAULT_GRACE_MS
 from devices.protocol.envelope import encode
 from devices.protocol.grants import Grant
-from devices.protocol.orders import Order, OrderAction
-from devices.protocol.refusal import RefusalReason, WireRefusal
+from devices.protocol.orders import MAX_APPROVALS, Order, OrderAction
+from devices.protocol.refusal import Malformed, RefusalReason, WireRefusal
 from devices.protocol.trust import Power, RootSet
 from loa.entropy import new_id
 from loa.errors import Refused
@@ -97,7 +97,7 @@ def compose_alert(session: Session, ctx: Context, form: AlertForm) -> bytes:
         references=tuple(_id_of(row) for row in updated),
         composed_at=ctx.now,
     )
-    return encode(body)
+    return _readable(body)
 
 
 def compose_cancel(session: Session, ctx: Context, alerts: Sequence[str]) -> bytes:
@@ -129,7 +129,7 @@ def compose_cancel(session: Session, ctx: Context, alerts: Sequence[str]) -> byt
         references=tuple(_id_of(row) for row in rows),
         composed_at=ctx.now,
     )
-    return encode(body)
+    return _readable(body)
 
 
 def prepare_cancel(ctx: Context, body: AlertBody) -> bytes:
@@ -146,7 +146,7 @@ def prepare_cancel(ctx: Context, body: AlertBody) -> bytes:
         references=(body.id,),
         composed_at=body.composed_at,
     )
-    return encode(cancel)
+    return _readable(cancel)
 
 
 def release_alert(
@@ -177,13 +177,12 @@ def release_alert(
     row = _row(session, ctx, body, targets, title=title, bulletins=bulletins)
     for one in updated:
         if one.status == "issued":
-            mark_recalled(session, ctx, one)
-            one.note = f"updated by {row.id}"
+            _take_place(session, ctx, one, row, whole=_whole(session, targets))
     order = Order(
         id=body.id, action=OrderAction.PLAY, nodes=(NodeId("any"),), precedence=Precedence.EMERGENCY, kind=body.kind,
         issued_at=ctx.now, start_at=InstantMs(row.start_at), expires_at=body.expires_at, renditions=refs,
         repeats=body.repeats, gap_ms=body.gap_ms, siren=body.siren, replaces=body.references, alert_body=data,
-        approvals=tuple(approvals),
+        approvals=_carried(data, approvals, grants),
     )  # fmt: skip
     note_deed(session, _under(ctx, grants), "release", "broadcast", row.id, detail=_by_whom(grants))
     return Changed(row.id, give_order(session, ctx, order, targets))
@@ -210,7 +209,8 @@ def cancel_alerts(
         order = Order(
             id=new_id(ctx.entropy), action=OrderAction.STOP, nodes=(NodeId("any"),), precedence=Precedence.EMERGENCY,
             kind=body.kind, issued_at=ctx.now, start_at=InstantMs(max(ctx.now, body.not_before)),
-            expires_at=body.expires_at, subject=_id_of(row), alert_body=data, approvals=tuple(approvals),
+            expires_at=body.expires_at, subject=_id_of(row), alert_body=data,
+            approvals=_carried(data, approvals, grants),
         )  # fmt: skip
         targets = targets_of(row)
         if targets.anybody(session):
@@ -269,6 +269,16 @@ def _check_form(form: AlertForm) -> None:
             raise Refused("bad_value", field=field, limit=f"{least}–{most}", reason=value)
 
 
+def _readable(body: AlertBody) -> bytes:
+    """Its bytes; people must not approve what no node can read. Raises Refused(too_many): places, above all."""
+    data = encode(body)
+    try:
+        read_body(data)
+    except Malformed as error:
+        raise Refused("too_many", field="target_areas", limit=f"{MOST_AREAS}, {MAX_BODY_BYTES} bytes") from error
+    return data
+
+
 def _read(data: bytes, action: AlertAction | None = None) -> AlertBody:
     try:
         body = read_body(data)
@@ -301,6 +311,25 @@ def _whole(session: Session, targets: Targets) -> tuple[AreaPath, ...]:
     """All places that an alert is for."""
     rows = [session.get(Node, name) for name in targets.nodes]
     return (*targets.areas, *(AreaPath(row.area) for row in rows if row is not None))
+
+
+def _carried(data: bytes, approvals: Sequence[bytes], grants: Sequence[Grant]) -> tuple[bytes, ...]:
+    """What an order has room for: those that are enough, then others, should a node not know one of the first yet."""
+    enough = {grant.key_id for grant in grants}
+    signers = {one: cose.read_detached(one, data, max_bytes=MAX_APPROVAL_BYTES).key_id for one in approvals}
+    return tuple(sorted(signers, key=lambda one: signers[one] not in enough)[:MAX_APPROVALS])
+
+
+def _take_place(
+    session: Session, ctx: Context, old: Broadcast, new: Broadcast, *, whole: Sequence[AreaPath]
+) -> None:  # fmt: skip
+    """An update counts at the nodes that it is for. Elsewhere the alert goes on: nobody there hears of its end."""
+    if all(any(wider.covers(place) for wider in whole) for place in _whole(session, targets_of(old))):
+        mark_recalled(session, ctx, old)
+        old.note = f"updated by {new.id}"
+    else:
+        old.note = f"updated by {new.id} in part"
+    session.add(old)
 
 
 def _check_reach(session: Session, grants: Sequence[Grant], rows: Sequence[Broadcast], kind: Kind) -> None:

@@ -147,8 +147,8 @@ def _decision(session: Session, row: Enrolment, broker: BrokerForBoxes, now: Ins
     if node.public_key != row.public_key:  # another box took its place since
         return Decision(EnrolmentState.REJECTED)
     if node.station is not None:
-        return Decision(EnrolmentState.CONFIRMED, node.id, node.area)
-    return Decision(EnrolmentState.CONFIRMED, node.id, node.area, broker.url, broker.authority)
+        return Decision(EnrolmentState.CONFIRMED, node.id, node.area, at=now)
+    return Decision(EnrolmentState.CONFIRMED, node.id, node.area, broker.url, broker.authority, now)
 
 
 def confirm(

@@ -31,12 +31,15 @@ _CURABLE = frozenset(
         RefusalReason.BAD_SIGNATURE,
         RefusalReason.RETAINED_FORBIDDEN,
         RefusalReason.APPROVAL_MISSING,
+        RefusalReason.BEYOND_APPROVAL,
+        RefusalReason.DRILL_MISMATCH,
+        RefusalReason.REVOKED,
     }
 )
 """Says nothing for good of the order itself: keep on sending.
 
 The node may take it once it has the time, a newer trust document or room. Or what it refused was not what we sent: it
-was spoiled on the way, or forged under an id that anybody may read.
+was spoiled on the way, or signed under an id that anybody may read by whoever has some key, be it a revoked one.
 """
 _STOP_DONE = frozenset({ReceiptEvent.STOPPED, ReceiptEvent.FINISHED})
 

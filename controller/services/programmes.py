@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, select
 
 from controller.permissions import Permission
-from controller.services.areas import area_named, lies_in, place_for
+from controller.services.areas import area_named, lies_in, place_for, place_seen
 from controller.services.bulletins import approved_bulletins
 from controller.services.context import Changed, Context, note_deed, widest
 from controller.services.nodes import checked_volume
@@ -129,8 +129,8 @@ def _store(session: Session, ctx: Context, row: Programme, form: ProgrammeForm, 
     row.title = form.title.strip()[:200]
     row.starts_on, row.recurrence, row.excluded = form.starts_on, form.recurrence, sorted(form.excluded)
     row.rundown = list(form.rundown)
-    row.target_areas = [str(path) for path in _target_areas(session, area, form.target_areas)]
-    row.target_nodes = _target_nodes(session, area, form.target_nodes)
+    row.target_areas = [str(path) for path in _target_areas(session, ctx, area, form.target_areas)]
+    row.target_nodes = _target_nodes(session, ctx, area, form.target_nodes)
     row.precedence, row.interruption = int(form.precedence), int(form.interruption)
     row.volume = None if form.volume is None else checked_volume(form.volume)
     session.add(row)
@@ -140,20 +140,27 @@ def _store(session: Session, ctx: Context, row: Programme, form: ProgrammeForm, 
     return Changed(view, plan_week(session, ctx))
 
 
-def _target_areas(session: Session, area: AreaPath, targets: Sequence[str]) -> tuple[AreaPath, ...]:
-    places = widest(area_named(session, path, field="target_areas") for path in targets)
+def _target_areas(session: Session, ctx: Context, area: AreaPath, targets: Sequence[str]) -> tuple[AreaPath, ...]:
+    places = widest(_target_area(session, ctx, area, path) for path in targets)
     for place in places:
         if not area.covers(place):
             raise Refused("outside_area", field="target_areas", limit=area, value=place)
     return places
 
 
-def _target_nodes(session: Session, area: AreaPath, targets: Sequence[str]) -> list[str]:
+def _target_area(session: Session, ctx: Context, area: AreaPath, path: str) -> AreaPath:
+    if area.covers(AreaPath(path)):  # an API token may plan where it may read nothing
+        return area_named(session, path, field="target_areas")
+    return place_seen(session, ctx, path, field="target_areas")
+
+
+def _target_nodes(session: Session, ctx: Context, area: AreaPath, targets: Sequence[str]) -> list[str]:
     if len(set(targets)) > MOST_NODES:
         raise Refused("too_many", field="target_nodes", limit=MOST_NODES)
     for name in targets:
         row = session.get(Node, node_id(name))
-        if row is None or row.retired_at is not None:
+        seen = row is not None and (area.covers(row.area) or ctx.may.sees(Permission.NODE_READ, inside=[row.area]))
+        if row is None or row.retired_at is not None or not seen:
             raise Refused("not_found", field="target_nodes", value=name)
         if not area.covers(row.area):
             raise Refused("outside_area", field="target_nodes", limit=area, value=name)

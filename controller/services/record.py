@@ -38,6 +38,8 @@ _SOUND = tuple(
         ReceiptEvent.SOUNDED, ReceiptEvent.INTERRUPTED, ReceiptEvent.RESUMED,
     )
 )  # fmt: skip
+MOST_FORKS_AHEAD = 64
+"""Of a head that a node tells: so many restores might have been forgotten at once. One that says more is not ours."""
 HEARD, UNKNOWN, LOST, RESTORE, FORK = "heard", "unknown", "lost", "restore", "fork"
 
 
@@ -251,8 +253,16 @@ def write_lost(session: Session, ctx: Context, marks: Iterable[tuple[HeadMark, s
     """Nodes were told heads that the record does not hold: it was restored, or somebody rewrote it.
 
     One entry names the furthest of each branch, and the node that told it; where no restore was said before, the
-    entry begins another branch. What is named already is passed over.
+    entry begins another branch. What is named already is passed over, and so is a node that was named within the last
+    day: what a node says of itself is not proven, and one that lies must not fill the record.
     """
+    start = newest(session)
+    silenced = _named_since(session, InstantMs(ctx.now - DAY_MS))
+    marks = [
+        (mark, node)
+        for mark, node in marks
+        if start is not None and mark.forks <= start.forks + MOST_FORKS_AHEAD and node not in silenced
+    ]
     furthest: dict[int, tuple[HeadMark, str]] = {}
     for mark, node in marks:
         if mark.forks not in furthest or mark.number > furthest[mark.forks][0].number:
@@ -268,6 +278,11 @@ def write_lost(session: Session, ctx: Context, marks: Iterable[tuple[HeadMark, s
         _append(session, ctx, verb, "node", node, detail=detail, known=mark)
         wrote = True
     return issue_head(session, ctx) if wrote else Outgoing()
+
+
+def _named_since(session: Session, since: InstantMs) -> frozenset[str]:
+    query = select(RecordEntry.object_id).where(col(RecordEntry.verb).in_((LOST, FORK)), RecordEntry.at > since)
+    return frozenset(session.exec(query))
 
 
 def _is_named(session: Session, mark: HeadMark) -> bool:

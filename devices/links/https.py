@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from devices.links.tls import check_pin, unverified_context
 from loa.errors import OperatorNeeded, Refused
 
@@ -32,7 +34,7 @@ class HttpsCentre:
             connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
             reply = connection.getresponse()
             found = json.loads(reply.read(_LONGEST_REPLY))
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError, RecursionError, UnsupportedAlgorithm) as error:
             raise OperatorNeeded("centre_unreachable", value=self._address, reason=str(error)[:100]) from error
         finally:
             connection.close()

@@ -201,8 +201,8 @@ class Conductor:
                 later.append(plan)
             elif self._done(plan.id):
                 continue
-            elif now > plan.start_at + plan.grace_ms and not self._time.confirmed:
-                later.append(plan)  # by a battery clock alone, which may be years off, nothing is given up
+            elif now > plan.start_at + plan.grace_ms and not self._time.stands:
+                later.append(plan)  # by a battery clock alone, or one that was just set, nothing is given up
             elif len(self._airings) < MAX_AIRINGS:
                 self._airings[plan.id] = Airing(plan)
             else:
@@ -285,6 +285,9 @@ class Conductor:
         """The monotonic second of the next instant at which something may have to change."""
         first = next((plan.start_at - LEAD_MS for plan in self._coming if plan.start_at - LEAD_MS > now), None)
         instants = [] if first is None else [self._time.local_s(InstantMs(first))]
+        stands_at_s = self._time.stands_at_s
+        if stands_at_s is not None and not self._time.stands:
+            instants.append(stands_at_s)
         for airing in self._airings.values():
             plan = airing.plan
             if airing.on_air:

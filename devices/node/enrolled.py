@@ -46,6 +46,10 @@ class Done:
     node: str
 
 
+class Ended(Refused):
+    """What ends an enrolment: the centre said it under the label's secret, or the box found it in its own folder."""
+
+
 class EnrolmentFolder:
     """Each file is whole or not there, on disk when its method returns, and readable by its owner alone."""
 
@@ -56,7 +60,7 @@ class EnrolmentFolder:
         return self.folder / name
 
     def read(self) -> Underway | Done | None:
-        """Raises Refused(bad_key_file) where somebody wrote into it."""
+        """Raises Ended(bad_key_file) where somebody wrote into it."""
         try:
             raw = json.loads(self.path("state.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -145,5 +149,5 @@ def reset(data: Path) -> str:
     return state.node if isinstance(state, Done) else state.label.name if state is not None else ""
 
 
-def _bad(error: Exception) -> Refused:
-    return Refused("bad_key_file", field="enrolment", limit=_FORM, detail=str(error)[:100])
+def _bad(error: Exception) -> Ended:
+    return Ended("bad_key_file", field="enrolment", limit=_FORM, detail=str(error)[:100])

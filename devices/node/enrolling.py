@@ -16,7 +16,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from devices.links.https import Body
-from devices.node.enrolled import Done, EnrolmentFolder, Underway
+from devices.node.enrolled import Done, Ended, EnrolmentFolder, Underway
 from devices.protocol.enrolment import (
     FORM,
     Decision,
@@ -42,6 +42,7 @@ from loa.clock import Clock
 from loa.entropy import Entropy, fraction
 from loa.errors import LoaError, Refused
 from loa.names import node_id
+from loa.units import InstantMs
 
 _log = logging.getLogger("loa.node")
 ASK_EVERY_S = 5.0
@@ -74,7 +75,10 @@ class Enrolling:
         self._told = False
 
     async def run(self) -> Done:
-        """Until a technician confirmed. Raises Refused(already_enrolled, enrolment_rejected, wrong_roots)."""
+        """Until a technician confirmed.
+
+        Raises Ended(already_enrolled, enrolment_rejected, wrong_roots, bad_key_file).
+        """
         pause_s = 1.0
         while True:
             try:
@@ -82,9 +86,9 @@ class Enrolling:
                 if done is not None:
                     return done
                 pause_s, wait_s = 1.0, ASK_EVERY_S
+            except Ended:
+                raise
             except LoaError as error:
-                if error.code in ("already_enrolled", "enrolment_rejected", "wrong_roots", "bad_key_file"):
-                    raise
                 # Nobody vouches for this refusal, or for this silence: go on asking.
                 _log.warning("enrolment: %s; again in %.0f s", error, pause_s)
                 wait_s, pause_s = pause_s, min(LONGEST_PAUSE_S, pause_s * 2)
@@ -95,13 +99,13 @@ class Enrolling:
         state = self._folder.read()
         if isinstance(state, Done):
             if state.label != self._label.name:
-                raise Refused("already_enrolled", field="enrol", value=state.node)
+                raise Ended("already_enrolled", field="enrol", value=state.node)
             return state
         if state is None:
             state = Underway(self._label, self._entropy(32), self._entropy(32), self._entropy(16))
             self._folder.keep(state)
         elif state.label.id != self._label.id or state.label.secret != self._label.secret:
-            raise Refused("already_enrolled", field="enrol", value=state.label.name)
+            raise Ended("already_enrolled", field="enrol", value=state.label.name)
         if state.welcome is None:
             state = replace(state, welcome=await self._say_hello(state))
             self._folder.keep(state)
@@ -137,7 +141,7 @@ class Enrolling:
         check_mac(given, session_key(key, own, hello, welcome), hello.said(), welcome.said())
         roots = _roots(welcome)
         if self._label.roots_pin is not None and roots_pin(roots) != self._label.roots_pin:
-            raise Refused("wrong_roots", field="roots")
+            raise Ended("wrong_roots", field="roots")
         return welcome
 
     async def _ask(self, state: Underway, hello: Hello, welcome: Welcome, key: bytes) -> Done | None:
@@ -147,14 +151,15 @@ class Enrolling:
         path = f"/api/v1/enrolments/{welcome.enrolment.hex()}/state"
         reply = await asyncio.to_thread(self._centre.post, path, body)
         try:
-            words = [str(reply[name]) for name in ("node", "area", "broker", "authority")]
-            decision = Decision(EnrolmentState(str(reply["state"])), *words)
+            node, area, broker, authority = (str(reply[name]) for name in ("node", "area", "broker", "authority"))
+            at = InstantMs(int(str(reply["at"])))
+            decision = Decision(EnrolmentState(str(reply["state"])), node, area, broker, authority, at)
             given = _bytes(reply["mac"])
         except (KeyError, ValueError) as error:
             raise Refused("enrolment_forged", field="state") from error
         check_mac(given, key, question.said(), decision.said())
         if decision.state is EnrolmentState.REJECTED:
-            raise Refused("enrolment_rejected", field="enrolment")
+            raise Ended("enrolment_rejected", field="enrolment")
         if not self._told:
             self._told = True
             self._tell(comparison_code(hello, welcome, state.nonce))
@@ -164,7 +169,7 @@ class Enrolling:
 
     def _finish(self, state: Underway, welcome: Welcome, key: bytes, decision: Decision) -> Done:
         """Everything is written before the state says so: a power cut in between asks once more."""
-        identity = NodeIdentity(node_id(decision.node), SigningKey(state.seed), _roots(welcome))
+        identity = NodeIdentity(node_id(decision.node), SigningKey(state.seed), _roots(welcome), decision.at)
         self._folder.write("identity.json", identity.to_text())
         self._folder.write("password", broker_password(key) + "\n")
         if decision.authority:

@@ -10,7 +10,7 @@ from devices.node.plan import Plan, plan_of_entry
 from devices.node.receiving import stream_of
 from devices.node.records import Kept
 from devices.node.senses import Senses
-from devices.protocol.authority import accept_trust
+from devices.protocol.authority import NO_FLOOR, accept_trust
 from devices.protocol.documents import Placement, Settings, Timetable
 from devices.protocol.envelope import Sealed, open_any, open_sealed
 from devices.protocol.judge import (
@@ -132,7 +132,7 @@ class Obedience:
             if reason is RefusalReason.TIME_UNKNOWN:
                 self.time_wanted()
                 return  # not refused yet: it is judged again as soon as the time is known
-            if self._records.authority.version == 0:
+            if self._records.authority.version == 0 and reason is RefusalReason.UNTRUSTED_KEY:
                 return  # nobody is trusted yet: it is judged again once somebody is
         self.refusals[reason] = self.refusals.get(reason, 0) + 1
         if is_order and reason not in _NOT_WORTH_A_RECEIPT:
@@ -221,15 +221,16 @@ class Obedience:
             for entry in timetable.entries:
                 if not entry.nodes or self._identity.node in entry.nodes:
                     plan = plan_of_entry(entry, self.settings(), kept.basis)
-                    if not self.ordering.was_ended(plan.id, plan.precedence, plan.kind):
+                    if not self.ordering.was_ended(plan):
                         plans[entry.id] = plan
         self._conductor.set_timetable(plans.values())
         self.refresh_needs()
 
-    def refresh_needs(self) -> None:
+    def refresh_needs(self, *coming: Plan) -> None:
+        """`coming`: what the conductor is about to be given."""
         settings = self.settings()
         sirens = tuple(siren.rendition for siren in settings.sirens) if settings else ()
-        self._receiving.set_needs(self._conductor.plans, sirens)
+        self._receiving.set_needs([*coming, *self._conductor.plans], sirens)
 
     def _take_trust(self, payload: bytes) -> None:
         records = self._records
@@ -267,14 +268,15 @@ class Obedience:
     # Service
 
     def _take_acknowledgement(self, payload: bytes) -> None:
+        now, newest = self._time.now(), self._ledger.newest_statement
         statement = judge_acknowledgement(
             payload,
             node=self._identity.node,
             epoch=self._ledger.epoch,
             authority=self._records.authority,
-            now_ms=self._time.now(),
+            now_ms=now,
             area=self._records.area,
-            newest_ms=self._ledger.newest_statement,
+            newest_ms=newest if now is None else InstantMs(min(newest, now)),
         )
         again = self._ledger.acknowledge(statement.number, statement.issued_at, self._time.best_guess())
         self.acknowledged(again)
@@ -291,8 +293,7 @@ class Obedience:
         was_confirmed = self._time.confirmed
         if not self._time.take(reply):
             return
-        self._records.raise_floor(reply.replied_at, at_least_ms=_FLOOR_STEP_MS)
-        self._time.floor_ms = self._records.floor_ms
+        self._raise_floor(reply.replied_at)
         self._conductor.reconsider()
         self._receiving.pump()
         if not was_confirmed:
@@ -300,8 +301,9 @@ class Obedience:
             self.changed()
 
     def _raise_floor(self, instant: InstantMs) -> None:
-        """Never past the trusted time: a wrong instant in one message must not shut out all that follow."""
-        now = self._time.now()
-        if now is not None:
+        """Never past the trusted time, nor by a time that was told just now: one wrong instant, or a controller whose
+        clock is wrong for a moment, must not shut out all that follows."""
+        now, is_first = self._time.now(), self._records.floor_ms == NO_FLOOR
+        if now is not None and (self._time.stands or is_first or not self._time.confirmed):
             self._records.raise_floor(InstantMs(min(instant, now)), at_least_ms=_FLOOR_STEP_MS)
             self._time.floor_ms = self._records.floor_ms

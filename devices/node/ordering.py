@@ -1,6 +1,7 @@
 """Orders at a node: judged by the protocol's rules, then carried out, and remembered."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from devices.node.plan import Plan, plan_of_order, plan_of_tone
 from devices.node.records import Kept
@@ -12,7 +13,6 @@ from devices.protocol.orders import Order, OrderAction
 from devices.protocol.refusal import RefusalReason, WireRefusal
 from devices.protocol.reports import ReceiptCause, ReceiptEvent
 from loa.names import AreaPath
-from loa.precedence import Kind, Precedence
 from loa.units import Id16, InstantMs
 
 
@@ -25,7 +25,7 @@ class Ordering:
         self._identity, self._records = senses.identity, senses.records
         self._notes, self._conductor = senses.notes, senses.conductor
         self._standing, self._settings = standing, settings
-        self.refresh_needs: Callable[[], None] = lambda: None
+        self.refresh_needs: Callable[..., None] = lambda *_coming: None
 
     def take(self, payload: bytes, retained: bool) -> Order:
         """Obey it. Raises WireRefusal, Repeat; Fault where it cannot be kept."""
@@ -43,7 +43,7 @@ class Ordering:
     def plan(self, order: Order, basis: tuple[bytes, ...]) -> Plan:
         if order.action is OrderAction.TEST_TONE:
             return plan_of_tone(order, basis)
-        return plan_of_order(order, self._settings(), basis)
+        return replace(plan_of_order(order, self._settings(), basis), whole=self._whole_of(order))
 
     def replan(self) -> None:
         """Settings changed: what has not begun sounds with the sirens and the drill announcement that hold now."""
@@ -52,10 +52,11 @@ class Ordering:
 
     def _set_volume(self, order: Order, payload: bytes) -> None:
         assert order.volume is not None
-        is_newest = order.issued_at >= self._records.volume_set_at
+        # Never past the trusted time: one wrong instant must not shut out the orders that follow.
+        now = self._standing().latest_ms or InstantMs(0)
+        is_newest = order.issued_at >= min(self._records.volume_set_at, now)
         if is_newest:
-            # Never past the trusted time: one wrong instant must not shut out the orders that follow.
-            self._records.set_volume(order.volume, InstantMs(min(order.issued_at, self._standing().latest_ms or 0)))
+            self._records.set_volume(order.volume, InstantMs(min(order.issued_at, now)))
         self._records.remember_order(order, payload)
         if is_newest:
             self._notes.note(ReceiptEvent.SET, order.id)
@@ -64,14 +65,14 @@ class Ordering:
 
     def _play(self, order: Order, kept: Kept) -> None:
         plan = self.plan(order, kept.basis)
-        if self.was_ended(order.id, order.precedence, order.kind, self._whole_of(order)):
+        if self.was_ended(plan):
             self._records.remember_order(order, kept.payload)
             self._notes.note(ReceiptEvent.SKIPPED, order.id, cause=ReceiptCause.WITHDRAWN, precedence=order.precedence)
             return
         if plan.is_emergency:  # sounded first, written down at once after
             self._check_update(order, kept)
+            self.refresh_needs(plan)  # first, or on a full disk its own audio gives way to what is written about it
             self._conductor.add(plan)
-            self.refresh_needs()
         self._records.keep_order(order, kept)
         if plan.is_emergency:
             for updated in order.replaces:  # one that comes later does not sound any more
@@ -103,19 +104,17 @@ class Ordering:
             return False
         if plan.kind is not order.kind:
             raise WireRefusal(RefusalReason.DRILL_MISMATCH, "live and drill do not end each other")
-        held = self._records.orders.get(subject)
-        whole = self._whole_of(held[0]) if held is not None else ()
-        if not may_end(order, precedence=plan.precedence, kind=plan.kind, reach=kept.reach, whole=whole):
+        if not may_end(order, precedence=plan.precedence, kind=plan.kind, reach=kept.reach, whole=plan.whole):
             raise WireRefusal(RefusalReason.MANDATE_EXCEEDED, "what was ordered by more is not ended by less")
         return True
 
-    def was_ended(self, subject: Id16, precedence: Precedence, kind: Kind, whole: tuple[AreaPath, ...] = ()) -> bool:
+    def was_ended(self, plan: Plan) -> bool:
         """Whether an order that came first ends this one. A revoked person's word does not keep an emergency silent."""
-        authority, is_emergency = self._records.authority, precedence is Precedence.EMERGENCY
+        authority = self._records.authority
         return any(
-            may_end(order, precedence=precedence, kind=kind, reach=kept.reach, whole=whole)
-            and not (is_emergency and authority.is_revoked(*kept.basis))
-            for order, kept in self._records.endings.get(subject, ())
+            may_end(order, precedence=plan.precedence, kind=plan.kind, reach=kept.reach, whole=plan.whole)
+            and not (plan.is_emergency and authority.is_revoked(*kept.basis))
+            for order, kept in self._records.endings.get(plan.id, ())
         )
 
     def _whole_of(self, order: Order) -> tuple[AreaPath, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from devices.protocol.common import DRILL_ANNOUNCEMENT, RenditionRef
 from devices.protocol.documents import Entry, Settings
 from devices.protocol.orders import Order
+from loa.names import AreaPath
 from loa.precedence import Interruption, Kind, Precedence
 from loa.units import ByteCount, Digest, DurationMs, Id16, InstantMs, Percent
 from scheduler.rules.air import Run
@@ -33,6 +34,8 @@ class Plan:
     """Plays although an ancestor was started here."""
     basis: tuple[bytes, ...] = ()
     """Ids of the key, appointment and mandate that it rests on."""
+    whole: tuple[AreaPath, ...] = ()
+    """Of an order: all places that it is for. An alert is ended by who is appointed over all of them."""
     tone_hz: float | None = None
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from devices.node.ports import Storage
 from devices.protocol import cbor
-from devices.protocol.approval import remembered_until
+from devices.protocol.approval import ends_until
 from devices.protocol.authority import Authority
 from devices.protocol.common import MessageType
 from devices.protocol.documents import Placement, Settings, Timetable
@@ -72,7 +72,8 @@ class Records:
         self.session = self._number("session", 0)
         volume, set_at = self._numbers("volume", 100, 0)
         self.volume, self.volume_set_at = Percent(min(100, volume)), InstantMs(set_at)
-        self.floor_ms = self._floor_written = InstantMs(self._number("floor", 0))
+        self._floor_written = InstantMs(self._number("floor", 0))
+        self.floor_ms = InstantMs(max(self._floor_written, self._identity.pinned_at))
         self.seen = SeenOrders.from_bytes(self._storage.read("seen") or b"")
         trust = self._storage.read("trust")
         if trust is not None:
@@ -260,7 +261,7 @@ def _weight(pair: tuple[Order, Kept]) -> tuple[int, int, int]:
 
 
 def _over(order: Order, floor_ms: InstantMs) -> bool:
-    return remembered_until(order) <= floor_ms
+    return ends_until(order) <= floor_ms
 
 
 def _packed(kept: Kept) -> bytes:

@@ -39,6 +39,17 @@ class NodeTime:
         """Whether the controller itself has said what time it is, since this box was switched on."""
         return self.keeper.exchanges > 0
 
+    @property
+    def stands(self) -> bool:
+        """Whether that is borne out, so that what cannot be taken back may rest on it (`TimeKeeper.stands`)."""
+        return self.keeper.stands(self.local_ms)
+
+    @property
+    def stands_at_s(self) -> float | None:
+        """The monotonic second from which it would be, if nothing changes; None where no time was told."""
+        at = self.keeper.stands_at
+        return None if at is None else at / 1000
+
     def now(self) -> InstantMs | None:
         """The controller's clock; None while time is not trusted."""
         return self.keeper.now_ms(self.local_ms)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import combinations
 
 from devices.protocol import cose
-from devices.protocol.alerts import MAX_BODY_BYTES, AlertAction, AlertBody
+from devices.protocol.alerts import LONGEST_ALERT_MS, MAX_BODY_BYTES, AlertAction, AlertBody
 from devices.protocol.authority import NEARNESS, Authority
 from devices.protocol.envelope import decode
 from devices.protocol.grants import Grant
@@ -55,6 +55,15 @@ def remembered_until(order: Order) -> InstantMs:
     """Until when its id must be remembered: as long as what people approved could be ordered again."""
     body = body_of(order)
     return order.expires_at if body is None else InstantMs(max(order.expires_at, body.expires_at))
+
+
+def ends_until(order: Order) -> InstantMs:
+    """Until when a STOP, or an update, must be remembered: as long as what it ends could come.
+
+    An alert was composed before what names it, and lasts 31 days at most; an update or a cancel may be over sooner.
+    """
+    body = body_of(order)
+    return order.expires_at if body is None else InstantMs(body.composed_at + LONGEST_ALERT_MS)
 
 
 def whole_target(body: AlertBody, node: NodeId, here: AreaPath) -> tuple[AreaPath, ...]:
@@ -183,6 +192,6 @@ def _name(holder: str) -> str:
 
 
 def covers_all(reach: Iterable[AreaPath], whole: Iterable[AreaPath]) -> bool:
-    """Whether one of the areas that somebody is appointed to holds all of an alert's target."""
+    """Whether one of the areas that somebody is appointed to holds all of an alert's target, which must be known."""
     places = list(whole)
-    return any(all(area.covers(place) for place in places) for area in reach)
+    return bool(places) and any(all(area.covers(place) for place in places) for area in reach)

@@ -148,20 +148,20 @@ class Authority:
 
     def kept(self) -> bytes:
         """For the store: what `restored` needs."""
-        return cbor.dumps(
-            [encode(self.pinned_roots), self.document, [[one, until] for one, until in sorted(self.revoked.items())]]
-        )
+        revoked = [[one, until] for one, until in sorted(self.revoked.items())]
+        return cbor.dumps([encode(self.pinned_roots), self.document, revoked, encode(self.roots)])
 
     @classmethod
     def restored(cls, data: bytes, pinned: RootSet) -> "Authority":
         """From the store; the document is checked again, its dates apart. Raises WireRefusal.
 
+        It is checked by the roots that were followed to: its own links may begin beyond the pinned ones.
         What was kept under other pinned roots (a box enrolled anew) is forgotten: the result is `pinned(pinned)`.
         """
-        kept_roots, document, revoked = _read_kept(data)
+        kept_roots, document, revoked, roots = _read_kept(data)
         if kept_roots != encode(pinned):
             return cls.pinned(pinned)
-        authority = replace(cls.pinned(pinned), revoked=MappingProxyType(revoked))
+        authority = replace(cls.pinned(pinned), revoked=MappingProxyType(revoked), roots=roots or pinned)
         if not document:
             return authority
         return _accepted(document, authority, now_ms=None, own_memory=True)
@@ -335,11 +335,13 @@ def _may_renew(
     return False
 
 
-def _read_kept(data: bytes) -> tuple[bytes, bytes, dict[bytes, InstantMs]]:
+def _read_kept(data: bytes) -> tuple[bytes, bytes, dict[bytes, InstantMs], RootSet | None]:
+    """The last is None in what was kept before it was kept."""
     raw = cbor.loads(data, max_bytes=2 * MAX_TRUST_BYTES)
-    if not isinstance(raw, list) or len(raw) != 3:
+    if not isinstance(raw, list) or len(raw) not in (3, 4):
         raise Malformed("not a kept authority")
-    roots, document, revoked = raw
+    roots, document, revoked = raw[:3]
+    reached = decode(raw[3]) if len(raw) == 4 and isinstance(raw[3], bytes) else None
     if not isinstance(roots, bytes) or not isinstance(document, bytes) or not isinstance(revoked, list):
         raise Malformed("not a kept authority")
     ids: dict[bytes, InstantMs] = {}
@@ -349,7 +351,7 @@ def _read_kept(data: bytes) -> tuple[bytes, bytes, dict[bytes, InstantMs]]:
         ids[item[0]] = InstantMs(item[1])
     if not isinstance(decode(roots), RootSet):
         raise Malformed("not a kept authority")
-    return roots, document, ids
+    return roots, document, ids, reached if isinstance(reached, RootSet) else None
 
 
 def fingerprint(payload: bytes) -> bytes:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from devices.protocol.crockford import base32
 from loa.errors import Refused
+from loa.units import InstantMs
 
 FORM = 1
 """Version of this exchange; inside every MAC."""
@@ -84,9 +85,11 @@ class Decision:
     area: str = ""
     broker: str = ""
     authority: str = ""
+    at: InstantMs = InstantMs(0)
+    """When it is, by the centre's clock, of a confirmed one: the box believes nothing that was signed as of before."""
 
     def said(self) -> bytes:
-        parts = (self.state, self.node, self.area, self.broker, self.authority)
+        parts = (self.state, self.node, self.area, self.broker, self.authority, str(self.at))
         return _joined(b"state", *(part.encode() for part in parts))
 
 

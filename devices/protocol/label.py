@@ -82,11 +82,11 @@ def centre_address(text: str) -> str:
 
     http:// only to this machine itself, where a web server with TLS may stand in front of the centre.
     """
-    parts = urlsplit(text.strip().lower().rstrip("/"))
     try:
+        parts = urlsplit(text.strip().lower().rstrip("/"))
         port = parts.port
-    except ValueError:
-        port = 0
+    except ValueError:  # of brackets, or of the port
+        parts, port = urlsplit(""), 0
     local = parts.hostname in ("127.0.0.1", "::1", "localhost")
     if (
         parts.scheme not in (("https", "http") if local else ("https",))

@@ -12,6 +12,7 @@ from loa.precedence import Interruption, Kind, Precedence
 from loa.units import DurationMs, Id16, InstantMs, NodeId, Percent
 
 MAX_ORDER_BYTES = 16 * 1024
+MAX_APPROVALS = 4
 LONGEST_ORDER_MS = 31 * 86_400_000
 
 
@@ -56,7 +57,7 @@ class Order:
     replaces: tuple[Id16, ...] = wire(19, many(common.id16(), 16), default=())
     alert_body: bytes | None = wire(20, blob(1, 4096), default=None)
     """An emergency's: the encoded AlertBody that people approved, byte for byte."""
-    approvals: tuple[bytes, ...] = wire(21, many(blob(64, 256), 4), default=())
+    approvals: tuple[bytes, ...] = wire(21, many(blob(64, 256), MAX_APPROVALS), default=())
     """An emergency's: COSE_Sign1 with detached payload over `alert_body`, one a person."""
 
     def __post_init__(self) -> None:

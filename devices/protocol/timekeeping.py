@@ -22,6 +22,9 @@ RECONNECT_EXCHANGES = 4
 REPLY_LIMIT_MS = 10_000.0
 """A reply later than this tells little; its nonce is forgotten."""
 MAX_OUTSTANDING = 8
+STANDS_AFTER_MS = 600_000.0
+JUMP_MS = 60_000.0
+"""Further off than this, what the controller says is another time, not the same one better known."""
 _BIN_MS = 64_000.0
 _BINS = 48
 _MAX_RATE = 150e-6
@@ -65,6 +68,8 @@ class TimeKeeper:
         self._base: float | None = None
         self._lane = 0.0
         self._span = 0.0
+        self._since: float | None = None
+        """Local instant since which the time was told alike."""
         self.exchanges = 0
         """Verified replies that the present figure rests on."""
 
@@ -109,6 +114,9 @@ class TimeKeeper:
         if sent_ms is None or local_ms < sent_ms:
             return False
         self._burst_left = max(0, self._burst_left - 1)
+        before = self.now_ms(local_ms)
+        if self._since is None or before is None or abs(before - reply.replied_at) > JUMP_MS:
+            self._since = local_ms
         out, back = reply.received_at - sent_ms, local_ms - reply.replied_at
         if self._contradicts(sent_ms, out, local_ms, back):
             self._bins.clear()  # the controller's clock was set: what was measured before is of no use
@@ -120,8 +128,9 @@ class TimeKeeper:
         return True
 
     def start_from(self, instant: InstantMs, local_ms: float, error_ms: float) -> None:
-        """Begin with the time of a real-time clock or a station; any exchange replaces it."""
+        """Begin with the time of a real-time clock or a station; any exchange replaces it, and may bear it out."""
         if self.exchanges == 0:
+            self._since = local_ms - STANDS_AFTER_MS
             self._base_at, self._base, self._lane = local_ms, instant - local_ms, 2 * error_ms
 
     def _contradicts(self, out_at: float, out: float, back_at: float, back: float) -> bool:
@@ -194,6 +203,20 @@ class TimeKeeper:
     def settled(self) -> bool:
         """Whether the figure counts as good."""
         return self.exchanges >= SETTLED_EXCHANGES
+
+    def stands(self, local_ms: float) -> bool:
+        """Whether the controller has told this time for a while, or a real-time clock shows the same.
+
+        Until then it serves, but nothing is done for good on the strength of it: a controller may start with a wrong
+        clock and be set right a moment later.
+        """
+        at = self.stands_at
+        return at is not None and at <= local_ms
+
+    @property
+    def stands_at(self) -> float | None:
+        """The local instant from which that is so, if nothing changes; None before the first reply."""
+        return None if self._since is None or not self.exchanges else self._since + STANDS_AFTER_MS
 
     @property
     def rate_ppm(self) -> float:

@@ -1,6 +1,7 @@
 """`loa broker-config`: mosquitto's configuration for production."""
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from loa.errors import Refused
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 ENVIRONMENT = "centre.env"
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:]{2,45}")
+_TOLD = re.compile(rf"^LOA_BROKER=mqtts://{re.escape(CENTRE)}:([0-9A-Z]+)@", re.MULTILINE)
 
 
 @app.command(
@@ -39,9 +42,10 @@ loa broker-config --out /var/lib/loa/mosquitto --host loa.example.vn
 loa broker-config --out mosquitto --host loa.example.vn --cert fullchain.pem --key privkey.pem --ca chain.pem
 
 Run it on the centre's machine, with the centre's --data. Without --cert it makes a small certificate authority; boxes
-pin it when they are enrolled, and look at no dates. It may be run again: what is there is kept, but the configuration
-is written anew. The running centre keeps passwords and rules in step with who is enrolled, and has mosquitto read them
-again; for that both run as one user. What the centre itself needs is in DIR/centre.env."""
+pin it when they are enrolled, and look at no dates. It may be run again, with another --host too: certificates that
+serve and passwords are kept, configuration and centre.env are written anew. The running centre keeps passwords and
+rules in step with who is enrolled, and has mosquitto read them again; for that both run as one user. What the centre
+itself needs is in DIR/centre.env."""
 )
 def broker_config(  # noqa: PLR0917 - options, all of them given by name
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write it.")],
@@ -57,6 +61,9 @@ def broker_config(  # noqa: PLR0917 - options, all of them given by name
 ) -> None:
     if (cert is None) != (key is None) or (cert is None) != (ca is None):
         raise Refused("bad_argument", field="--cert", reason="give --cert, --key and --ca together")
+    for one in host:
+        if _HOST.fullmatch(one) is None:
+            raise Refused("bad_argument", field="--host", reason=f"{one[:80]!r} is no host name or address")
     folder = out.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if cert is not None and key is not None and ca is not None:
@@ -73,8 +80,7 @@ def broker_config(  # noqa: PLR0917 - options, all of them given by name
     text = configuration(folder, Listener(port, certificate, private, bind, become))
     write_private(folder / CONFIGURATION, text.encode())
     write_logins(folder, held)
-    if password is not None:
-        _write_environment(folder, host[0], port, password)
+    _write_environment(folder, host[0], port, password)
     running = reload(folder)
     typer.echo(
         f"{folder / CONFIGURATION}: {host[0]}:{port}, {len(held.hashes)} names{' (reloaded)' if running else ''}"
@@ -82,14 +88,14 @@ def broker_config(  # noqa: PLR0917 - options, all of them given by name
     typer.echo(f"Run it: mosquitto -c {folder / CONFIGURATION}. For the centre: {folder / ENVIRONMENT}")
 
 
-def _centre_login(db: Database, folder: Path) -> tuple[Logins, str | None]:
-    """All names; and the centre's own password, where it has none yet or centre.env is gone."""
+def _centre_login(db: Database, folder: Path) -> tuple[Logins, str]:
+    """All names, and the centre's own password: a new one where there is none yet or centre.env does not tell it."""
     try:
         db.upgrade()
 
-        def work(session: Session) -> tuple[Logins, str | None]:
-            password = None
-            if session.get(BrokerLogin, CENTRE) is None or not (folder / ENVIRONMENT).exists():
+        def work(session: Session) -> tuple[Logins, str]:
+            password = _told_before(folder / ENVIRONMENT)
+            if session.get(BrokerLogin, CENTRE) is None or password is None:
                 password = base32(system_entropy(16))
                 set_login(session, _Means(), CENTRE, password)
             return logins(session), password
@@ -99,6 +105,11 @@ def _centre_login(db: Database, folder: Path) -> tuple[Logins, str | None]:
         db.close()
 
 
+def _told_before(file: Path) -> str | None:
+    found = _TOLD.search(file.read_text()) if file.is_file() else None
+    return None if found is None else found[1]
+
+
 @dataclass(frozen=True)
 class _Means:
     clock: Clock = SystemClock()
@@ -106,6 +117,7 @@ class _Means:
 
 
 def _write_environment(folder: Path, host: str, port: int, password: str) -> None:
+    host = f"[{host}]" if ":" in host else host
     lines = [
         f"LOA_BROKER=mqtts://{CENTRE}:{password}@{host}:{port}",
         f"LOA_BROKER_FILES={folder}",

@@ -1,6 +1,5 @@
 """`loa nodes label`, `pending`, `confirm` and what else belongs to enrolment; `loa.cli.nodes` takes them in."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,8 @@ from typing import Annotated
 import typer
 
 from loa.cli.client import Json, Server, local, print_table, segment, show
-from loa.cli.label_sheet import pdf_sheets, printed, svg_sheets, terminal_code
+from loa.cli.label_sheet import pdf_sheets, printed, svg_files, svg_sheets, terminal_code
+from loa.cli.secret_files import reserved
 from loa.errors import Refused
 
 _COLUMNS = ("ID", "LABEL", "CODE", "FROM", "SINCE", "STATE", "NODE")
@@ -32,15 +32,15 @@ def label(  # noqa: PLR0917 - options, all of them given by name
     loa nodes label -n 20 --pdf labels.pdf      two by seven on a sheet
     loa nodes label                             one, on the screen
     """
-    items = Server.known().ask("POST", "/labels", body={"count": count, "days": days, "address": address})["items"]
-    sheets = [printed(item["id"], item["text"], item["code"]) for item in items]
-    if pdf is not None:
-        _write(pdf, pdf_sheets(sheets))
-    if svg is not None:
-        pages = svg_sheets(sheets)
-        for number, page in enumerate(pages, 1):
-            path = svg if len(pages) == 1 else svg.with_name(f"{svg.stem}-{number}{svg.suffix}")
-            _write(path, page.encode())
+    pictures = svg_files(svg, count)
+    with reserved(pdf, *pictures):
+        body = {"count": count, "days": days, "address": address}
+        items = Server.known().ask("POST", "/labels", body=body)["items"]
+        sheets = [printed(item["id"], item["text"], item["code"]) for item in items]
+        if pdf is not None:
+            pdf.write_bytes(pdf_sheets(sheets))
+        for path, page in zip(pictures, svg_sheets(sheets), strict=False):
+            path.write_text(page)
 
     def plain() -> None:
         if pdf is not None or svg is not None:
@@ -136,9 +136,10 @@ def password(
 ) -> None:
     """A fresh password at the broker, for a station or for a box that has no label. The old one ends at once."""
     kind = "stations" if station else "nodes"
-    item = Server.known().ask("POST", f"/{kind}/{segment(name)}/broker-password")
-    if out is not None:
-        _write(out, (item["password"] + "\n").encode())
+    with reserved(out):
+        item = Server.known().ask("POST", f"/{kind}/{segment(name)}/broker-password")
+        if out is not None:
+            out.write_text(item["password"] + "\n")
     where = item["password"] if out is None else f"password in {out}"
     show(item, as_json, lambda: typer.echo(f"username {item['username']}  {where}"))
 
@@ -167,11 +168,3 @@ def _whole(server: Server, given: str) -> str:
     if len(found) > 1:
         raise Refused("bad_argument", field="enrolment", reason=f"{given} begins {len(found)} ids; give more of it")
     return found[0]
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Secrets: for the owner's eyes. What is there already is not replaced."""
-    if path.exists():
-        raise Refused("bad_argument", field=str(path), reason="it is there already")
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)

@@ -173,7 +173,7 @@ def node(
     \b
     loa keys node hong-gai-01 --dir keys
     """
-    identity = keyfiles.create_node(directory, name, system_entropy)
+    identity = keyfiles.create_node(directory, name, system_entropy, _now())
     typer.echo(f"{directory / 'nodes' / name}.json")
     typer.echo(f"public key {identity.key.public_key.hex()}")
     typer.echo("Take the file to the box (`loa node --identity FILE`), enrol the public key, delete the file here.")

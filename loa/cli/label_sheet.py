@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import segno
 
@@ -26,6 +27,14 @@ def printed(name: str, text: str, code: str) -> Printed:
     rows = [" ".join(groups[at : at + 3]) for at in range(0, len(groups), 3)]
     address = text.split("+")[1].lower()
     return Printed(text, (f"LOA  {name}", address, *rows))
+
+
+def svg_files(path: Path | None, labels: int) -> Sequence[Path]:
+    """One file a page: labels.svg, or labels-1.svg, labels-2.svg …"""
+    pages = -(-labels // (_COLUMNS * _ROWS))
+    if path is None:
+        return ()
+    return [path] if pages == 1 else [path.with_stem(f"{path.stem}-{number + 1}") for number in range(pages)]
 
 
 def svg_sheets(labels: Sequence[Printed]) -> list[str]:

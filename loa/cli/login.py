@@ -56,6 +56,6 @@ def _sign_in(server: Server, body: dict[str, Any]) -> Any:
     try:
         return server.ask("POST", "/session", body=body)
     except Refused as error:
-        if error.code != "code_required":
+        if error.code not in ("code_required", "rate_limited"):  # a right code is heard whatever others guessed
             raise
         return give_code(lambda code: server.ask("POST", "/session", body=body | {"code": code}), error)

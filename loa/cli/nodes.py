@@ -1,6 +1,6 @@
 """`loa nodes`: loudspeakers."""
 
-import os
+import base64
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,15 +8,19 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from devices.protocol.envelope import decode
+from devices.protocol.documents import Placement
+from devices.protocol.envelope import decode, open_sealed
 from devices.protocol.identity import NodeIdentity
 from devices.protocol.keys import SigningKey
+from devices.protocol.refusal import WireRefusal
 from devices.protocol.trust import RootSet
 from loa.cli import enrolment
 from loa.cli.client import Json, Server, local, print_table, segment, show, table
+from loa.cli.secret_files import reserved
 from loa.entropy import system_entropy
 from loa.errors import Refused
 from loa.names import node_id
+from loa.units import InstantMs
 
 app = typer.Typer(
     help="""Nodes: what every loudspeaker does.
@@ -101,30 +105,29 @@ def enrol(  # noqa: PLR0917 - options, all of them given by name
     """
     if (identity_out is None) == (public_key is None):
         raise Refused("bad_argument", field="--identity-out", reason="give either this or --public-key")
-    if identity_out is not None and identity_out.exists():
-        raise Refused("bad_argument", field="--identity-out", reason=f"{identity_out} is there already")
     key = SigningKey(system_entropy(32))
-    reply = Server.known().ask(
-        "POST",
-        "/nodes",
-        body={
-            "id": name,
-            "area": area,
-            "public_key": public_key or key.public_key.hex(),
-            "description": description,
-            "station": station,
-            "bus_address": bus_address,
-        },
-    )
-    if identity_out is not None:
-        roots = decode(bytes.fromhex(reply["roots"]))
-        if not isinstance(roots, RootSet):
-            raise Refused("server_unintelligible", field="roots", value="the server")
-        handle = os.open(identity_out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(NodeIdentity(node_id(name), key, roots).to_text())
+    body = {
+        "id": name, "area": area, "public_key": public_key or key.public_key.hex(), "description": description,
+        "station": station, "bus_address": bus_address,
+    }  # fmt: skip
+    with reserved(identity_out):
+        reply = Server.known().ask("POST", "/nodes", body=body)
+        if identity_out is not None:
+            roots = decode(bytes.fromhex(reply["roots"]))
+            if not isinstance(roots, RootSet):
+                raise Refused("server_unintelligible", field="roots", value="the server")
+            identity_out.write_text(NodeIdentity(node_id(name), key, roots, _placed_at(reply)).to_text())
     where = f"; identity in {identity_out}" if identity_out is not None else ""
     show(reply, as_json, lambda: typer.echo(f"{name} is enrolled at {area}{where}"))
+
+
+def _placed_at(reply: Any) -> InstantMs:
+    """When the centre says that it is, from the placement. Raises Refused(server_unintelligible)."""
+    try:
+        placement = open_sealed(base64.b64decode(str(reply["placement"]))).message
+    except (KeyError, ValueError, WireRefusal) as error:
+        raise Refused("server_unintelligible", field="placement", value="the server") from error
+    return placement.issued_at if isinstance(placement, Placement) else InstantMs(0)
 
 
 enrolment.add_to(app)

@@ -6,6 +6,7 @@ import errno
 import logging
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,7 +111,6 @@ async def _serve(config: CentreConfig) -> None:
     certificate = _certificate(config)
     centre = await Centre.start(config)
     try:
-        first = await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
         server = _Server(
             uvicorn.Config(
                 create_app(centre, tls_pin=certificate and key_pin(certificate[0].read_bytes())),
@@ -125,6 +125,8 @@ async def _serve(config: CentreConfig) -> None:
         listener.listen(_BACKLOG)  # whoever reads the address may use it at once
         host, port = listener.getsockname()[:2]
         scheme = "http" if certificate is None else "https"
+        # Last of all: what is told once must not be made before it is sure to be told.
+        first = await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
         _say(centre, f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}", first)
         server.should_exit = ending
         await server.serve(sockets=[listener])
@@ -140,6 +142,14 @@ def _certificate(config: CentreConfig) -> tuple[Path, Path] | None:
         for path in (config.tls_cert, config.tls_key):
             if not path.is_file():
                 raise Refused("file_missing", field="tls_cert", value=path)
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+                config.tls_cert, config.tls_key, password=""
+            )
+            key_pin(config.tls_cert.read_bytes())
+        except (ssl.SSLError, ValueError) as error:
+            reason = "not a certificate (PEM) and its private key without a passphrase"
+            raise Refused("bad_certificate", field=f"--tls-cert {config.tls_cert}", reason=reason) from error
         return config.tls_cert, config.tls_key
     if not config.tls:
         return None

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from api.app import create_app
 from api.gate import ApiLimits
@@ -27,7 +28,7 @@ AREA = "quang-ninh/co-to"
 FREE = ApiLimits(known_rate="1000000/minute", stranger_rate="1000000/minute")
 
 
-def recording(seconds: float = 3.2, *, level: float = 0.3) -> bytes:
+def recording(seconds: float = 1.2, *, level: float = 0.3) -> bytes:
     """A WAV file of a warble, mono, 16 kHz."""
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
@@ -66,9 +67,9 @@ class Office:
         reply = await self.client.request(method, path, **more)
         return problem(reply, status, code)
 
-    def as_(self, token: str) -> httpx.AsyncClient:
-        """A client with this bearer token."""
-        return _client(self.app, {"Authorization": f"Bearer {token}", "Accept-Language": "en"})
+    def as_(self, token: str, app: ASGIApp | None = None) -> httpx.AsyncClient:
+        """A client with this bearer token. app: instead of the API's own, one around it."""
+        return _client(app or self.app, {"Authorization": f"Bearer {token}", "Accept-Language": "en"})
 
     async def bulletin(self, title: str = "Thông báo", *, approve: bool = True) -> Any:
         """A bulletin that Lan made from a recording, approved by admin."""
@@ -126,5 +127,5 @@ async def office_at(folder: Path, limits: ApiLimits = FREE, *, database: str = "
         await centre.stop()
 
 
-def _client(app: FastAPI, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
+def _client(app: ASGIApp, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://loa.test", headers=headers)

@@ -15,7 +15,9 @@ from controller.services.context import Changed, Context
 from controller.tables import ReceiptRow
 from devices.protocol.media import manifest_for
 from loa.units import DurationMs, InstantMs
+from tests.api.box import Box
 from tests.api.office import Office
+from tests.api.watched import Done, Watched
 from tests.people import SignedIn, join
 
 T = TypeVar("T")
@@ -33,6 +35,8 @@ class Visitor:
     role: Role
     who: SignedIn
     client: httpx.AsyncClient
+    app: Watched
+    """What the client asks."""
 
 
 @dataclass
@@ -44,6 +48,7 @@ class Province:
     count: int = 0
     things: dict[tuple[object, str], str] = field(default_factory=dict)
     """Made for one request and not used up by it: good for the next."""
+    done: Done = field(default_factory=set)
 
     def name(self, what: str) -> str:
         self.count += 1
@@ -73,9 +78,13 @@ class Province:
         for place in (*PLACES, THIRD):
             await self.node(place)
         for role in Role:
-            area = PROVINCE if role in PROVINCE_ONLY else OWN
-            who = await join(self.office.centre, f"one-{role}".replace("_", "-"), (role, area), with_code=True)
-            self.visitors[role] = Visitor(role, who, self.office.as_(who.token))
+            self.visitors[role] = await self._visitor(role, f"one-{role}".replace("_", "-"))
+
+    async def _visitor(self, role: Role, name: str) -> Visitor:
+        area = PROVINCE if role in PROVINCE_ONLY else OWN
+        who = await join(self.office.centre, name, (role, area), with_code=True)
+        app = Watched(self.office.app, role, self.done)
+        return Visitor(role, who, self.office.as_(who.token, app), app)
 
     def of(self, role: str) -> Visitor:
         return self.visitors[Role(role)]
@@ -83,10 +92,15 @@ class Province:
     def visitors_client(self, role: str) -> httpx.AsyncClient:
         return self.of(role).client
 
-    async def fresh(self, visitor: Visitor) -> SignedIn:
+    async def fresh(self, visitor: Visitor) -> Visitor:
         """Somebody else of the same role, for what ends or changes a session."""
-        area = PROVINCE if visitor.role in PROVINCE_ONLY else OWN
-        return await join(self.office.centre, self.name("p"), (visitor.role, area), with_code=True)
+        return await self._visitor(visitor.role, self.name("p"))
+
+    async def box(self, client: httpx.AsyncClient) -> Box:
+        """A real box with a label of this centre's, which asks by this client; nothing is asked yet."""
+        made = await self.office.ok("POST", "/api/v1/labels", json={"address": "https://loa.example"})
+        centre = self.office.centre
+        return Box(client, centre.clock, centre.config.data / self.name("box"), made["items"][0]["text"])
 
     async def person(self) -> str:
         return (await join(self.office.centre, self.name("somebody"))).name

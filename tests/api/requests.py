@@ -1,17 +1,20 @@
 """One request for each operation of the API and its variants, about a thing in a place; its answer as a letter."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
+import pytest
 
 from api.concern import Concerns
-from api.needs import check_need, need_of
 from controller.accounts import caller_of
-from loa.errors import Refused
+from tests.api.office import recording
 from tests.api.province import OTHER, OWN, PROVINCE, THIRD, Make, Province, Visitor, found, letter
+from tests.api.watched import status_of_stream
 from tests.people import PASSWORD, code_now
 
+T = TypeVar("T")
 Ask = Callable[[Province, Visitor, str], Awaitable[str]]
 ASKED: dict[str, Ask] = {}
 V1 = "/api/v1"
@@ -245,6 +248,28 @@ async def _cancel(p: Province, v: Visitor, place: str) -> str:
     return letter(await v.client.delete(f"{V1}/imports/{theirs}"))
 
 
+@ask("cancel_import:own")
+@once
+async def _cancel_own(p: Province, v: Visitor, place: str) -> str:
+    """While the machine has had no time for it yet."""
+    turn, aside = asyncio.Event(), p.office.centre.aside
+
+    async def in_turn(work: Callable[[], T]) -> T:
+        await turn.wait()
+        return await aside(work)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(p.office.centre, "aside", in_turn)
+        form, files = {"title": "x", "area": OWN}, {"file": ("a.wav", recording(0.5))}
+        begun = await v.client.post(f"{V1}/bulletins", data=form, files=files)
+        way = f"{V1}/imports/{begun.json().get('id', '0' * 32)}"
+        got = letter(await v.client.delete(way))
+        turn.set()
+        if got == "y":
+            assert (await v.client.get(f"{way}?wait=30")).json()["status"] == "cancelled"
+    return got
+
+
 @ask("add_programme")
 async def _add_programme(p: Province, v: Visitor, place: str) -> str:
     rundown = [await p.thing(_rundown, PROVINCE)]
@@ -285,14 +310,12 @@ async def _metrics(p: Province, v: Visitor, place: str) -> str:
 
 
 async def _told(p: Province, v: Visitor, kind: str, name: str, **data: Any) -> str:
-    """An endless stream cannot be asked for here: whether the route lets them in, and the event concerns them."""
+    """Whether the stream lets them in, and the event concerns them."""
+    status = await status_of_stream(v.app, f"{V1}/events", v.who.token)
+    if status != 200:
+        return "n" if status == 403 else str(status)
     centre = p.office.centre
     caller = await centre.reading(lambda db: caller_of(db, centre, v.who.token))
-    route = next(one for one in p.office.app.state.ways if one.path == f"{V1}/events")
-    try:
-        check_need(caller, need_of(route), centre.clock.now_ms())
-    except Refused:
-        return "n"
     concern = await Concerns(centre).of(kind, name, data)
     return "y" if concern.includes(caller.authority) else "x"
 
@@ -314,9 +337,9 @@ async def _listen_draft(p: Province, v: Visitor, place: str) -> str:
 
 def own(name: str, method: str, path: str, body: Callable[[Province, Any], Any] | None = None) -> None:
     async def one(p: Province, v: Visitor, place: str) -> str:
-        who = await p.fresh(v)
-        json = None if body is None else body(p, who)
-        return letter(await p.office.as_(who.token).request(method, V1 + path, json=json))
+        someone = await p.fresh(v)
+        json = None if body is None else body(p, someone.who)
+        return letter(await someone.client.request(method, V1 + path, json=json))
 
     ASKED[name] = once(one)
 
@@ -336,14 +359,14 @@ own("change_password", "POST", "/session/password", lambda *_: {"old_password": 
 @ask("confirm_code")
 @once
 async def _confirm(p: Province, v: Visitor, place: str) -> str:
-    who = await p.fresh(v)
-    secret = await p.secret_begun(who)
+    someone = await p.fresh(v)
+    secret = await p.secret_begun(someone.who)
     body = {"code": code_now(secret, p.office.centre.clock.now_ms())}
-    return letter(await p.office.as_(who.token).post(f"{V1}/session/code/confirm", json=body))
+    return letter(await someone.client.post(f"{V1}/session/code/confirm", json=body))
 
 
 @ask("revoke_token")
 @once
 async def _revoke(p: Province, v: Visitor, place: str) -> str:
-    who = await p.fresh(v)
-    return letter(await p.office.as_(who.token).delete(f"{V1}/tokens/{await p.token(who)}"))
+    someone = await p.fresh(v)
+    return letter(await someone.client.delete(f"{V1}/tokens/{await p.token(someone.who)}"))

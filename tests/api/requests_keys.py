@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import httpx
 from sqlmodel import Session
 
 from controller.services.context import Context
 from controller.tables import Enrolment, EnrolmentLabel
+from devices.node.enrolled import Done
 from tests.api.province import OWN, Province, Visitor, letter
 from tests.api.requests import V1, about, ask, listed, once, simple
 from tests.api.requests import _of_node as of_node
@@ -62,8 +64,8 @@ async def _village(p: Province, place: str) -> str:
 
 async def _key(p: Province, place: str) -> str:
     """Of a duty officer."""
-    who = await p.fresh(p.of("duty_officer"))
-    reply = await p.office.as_(who.token).post(f"{V1}/people-keys", json=KEY | {"area": place})
+    someone = await p.fresh(p.of("duty_officer"))
+    reply = await someone.client.post(f"{V1}/people-keys", json=KEY | {"area": place})
     return str(reply.json()["id"])
 
 
@@ -94,23 +96,65 @@ async def _heads(p: Province, v: Visitor, place: str) -> str:
 
 
 @ask("begin_enrolment")
+@once
 async def _begin(p: Province, v: Visitor, place: str) -> str:
-    """Let in; what it says is not believed, as nothing but a label's secret makes it."""
+    """The box's first step asks both, this and how it stands."""
+    box = await p.box(v.client)
+    return "y" if await box.step() is None and box.code else "x"
+
+
+@ask("begin_enrolment:forged")
+@once
+async def _begin_forged(p: Province, v: Visitor, place: str) -> str:
+    """What it says is not believed, as nothing but a label's secret makes it."""
     parts = dict.fromkeys(("public_key", "exchange", "commitment", "mac"), MAC)
-    reply = await v.client.post(f"{V1}/enrolments", json={"label": "0G4A9TRM", **parts})
-    return "y" if reply.json()["code"] == "enrolment_forged" else letter(reply)
+    return _forged(await v.client.post(f"{V1}/enrolments", json={"label": "0G4A9TRM", **parts}))
 
 
 @ask("enrolment_state")
+@once
 async def _state(p: Province, v: Visitor, place: str) -> str:
+    """Asked again, until it is confirmed."""
+    box = await p.box(v.client)
+    waits = await box.step() is None and await box.step() is None
+    body = {"code": box.code, "name": p.name("n"), "area": OWN}
+    await p.office.ok("POST", f"{V1}/enrolments/{box.label.name}/confirmation", json=body)
+    return "y" if waits and await box.step() == Done(box.label.name, body["name"] or "") else "x"
+
+
+@ask("enrolment_state:forged")
+@once
+async def _state_forged(p: Province, v: Visitor, place: str) -> str:
     body = {"nonce": "A" * 22 + "==", "fresh": "A" * 22 + "==", "mac": MAC}
-    reply = await v.client.post(f"{V1}/enrolments/{'0' * 32}/state", json=body)
-    return "y" if reply.json()["code"] == "enrolment_forged" else letter(reply)
+    return _forged(await v.client.post(f"{V1}/enrolments/{'0' * 32}/state", json=body))
+
+
+def _forged(reply: httpx.Response) -> str:
+    assert (reply.status_code, reply.json()["code"]) == (403, "enrolment_forged")
+    return "n"
+
+
+async def _box(p: Province, place: str) -> str:
+    """A box that shows its code: its label and the code."""
+    del place
+    box = await p.box(p.office.stranger)
+    await box.step()
+    return f"{box.label.name} {box.code}"
 
 
 @ask("confirm_enrolment")
 async def _confirm(p: Province, v: Visitor, place: str) -> str:
-    """One that there is not; what may become of one is what may be enrolled."""
+    """What may become of a box is what may be enrolled."""
+    label, _, code = (await p.thing(_box, OWN)).partition(" ")
+    body = {"code": code, "name": p.name("n"), "area": place}
+    got = letter(await v.client.post(f"{V1}/enrolments/{label}/confirmation", json=body))
+    if got == "y":
+        p.used_up(_box, OWN)
+    return got
+
+
+@ask("confirm_enrolment:absent")
+async def _confirm_nobody(p: Province, v: Visitor, place: str) -> str:
     body = {"code": "123456", "name": p.name("n"), "area": place}
     return letter(await v.client.post(f"{V1}/enrolments/{'0' * 32}/confirmation", json=body))
 
@@ -126,13 +170,13 @@ async def _move(p: Province, v: Visitor, place: str) -> str:
 
 @ask("make_person_key")
 async def _make_key(p: Province, v: Visitor, place: str) -> str:
-    who = await p.fresh(v)  # two of one kind are the most that somebody may have
-    return letter(await p.office.as_(who.token).post(f"{V1}/people-keys", json=KEY | {"area": place}))
+    someone = await p.fresh(v)  # two of one kind are the most that somebody may have
+    return letter(await someone.client.post(f"{V1}/people-keys", json=KEY | {"area": place}))
 
 
 def _own_key(name: str, method: str, path: str, body: Any = None) -> None:
     async def one(p: Province, v: Visitor, place: str) -> str:
-        client = p.office.as_((await p.fresh(v)).token)
+        client = (await p.fresh(v)).client
         made = await client.post(f"{V1}/people-keys", json=KEY)
         key = made.json().get("id", "0" * 16)
         return letter(await client.request(method, f"{V1}/people-keys/{key}{path}", json=body))

@@ -8,57 +8,18 @@ import pytest
 
 from api.gate import ApiLimits
 from controller.certificates import key_pin, make_authority
-from devices.links.https import Body
-from devices.node.enrolled import Done, EnrolmentFolder
-from devices.node.enrolling import Enrolling
+from devices.node.enrolled import Done
 from devices.protocol.label import read_label, roots_pin
-from loa.entropy import system_entropy
-from loa.errors import Refused
 from loa.units import InstantMs
+from tests.api.box import Box
 from tests.api.office import AREA, Office, office_at, problem
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 HTTPS = "https://loa.example.vn:8443"
 
 
-class _Wanted(Exception):
-    pass
-
-
-class Box:
-    """The real box's code; its questions are put on the app's own loop, and it is asked again with the answer."""
-
-    def __init__(self, office: Office, folder: Path, label: str) -> None:
-        self.office, self.folder, self.label = office, EnrolmentFolder(folder), read_label(label)
-        self.code: str | None = None
-
-    async def step(self) -> Done | None:
-        answers: list[Body] = []
-        asked: list[tuple[str, Body]] = []
-        random = system_entropy(32)
-
-        class Way:
-            def post(self, path: str, body: Body) -> Body:
-                if len(answers) > len(asked):
-                    asked.append((path, body))
-                    return answers[len(asked) - 1]
-                raise _Wanted(path, body)
-
-        while True:
-            asked.clear()
-            clock = self.office.centre.clock
-            enrolling = Enrolling(self.label, self.folder, Way(), clock, lambda n: random[:n], tell=self._shown)
-            try:
-                return await enrolling.step()
-            except _Wanted as wanted:
-                path, body = wanted.args
-                reply = await self.office.stranger.post(path, json=body)
-                if reply.status_code >= 400:
-                    raise Refused(reply.json()["code"]) from None
-                answers = [reply.json()]
-
-    def _shown(self, code: str) -> None:
-        self.code = code
+def _box(office: Office, folder: Path, label: str) -> Box:
+    return Box(office.stranger, office.centre.clock, folder, label)
 
 
 async def _label(office: Office) -> Any:
@@ -68,7 +29,7 @@ async def _label(office: Office) -> Any:
 async def test_from_label_to_node_and_to_its_replacement(office: Office, tmp_path: Path) -> None:
     label = await _label(office)
     assert read_label(label["text"]).roots_pin == roots_pin(office.centre.keys.roots)
-    box = Box(office, tmp_path / "a", label["text"])
+    box = _box(office, tmp_path / "a", label["text"])
     assert await box.step() is None
     listed = (await office.ok("GET", "/api/v1/enrolments"))["items"]
     assert [(one["label"], one["code"]) for one in listed if one["label"] == label["id"]] == [(label["id"], box.code)]
@@ -83,7 +44,7 @@ async def test_from_label_to_node_and_to_its_replacement(office: Office, tmp_pat
     await office.refused(409, "enrolment_over", "POST", way, json={"code": box.code, "name": "e-1", "area": AREA})
 
     second = await _label(office)
-    other = Box(office, tmp_path / "b", second["text"])
+    other = _box(office, tmp_path / "b", second["text"])
     await other.step()
     way = f"/api/v1/enrolments/{second['id']}/confirmation"
     taken = {"code": other.code, "name": "e-1", "area": AREA}

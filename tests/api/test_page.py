@@ -31,8 +31,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
         made.stop()
 
 
-def _first_sign_in(page: Page, served: Served) -> App:
-    """Lan, an operator of Cô Tô, signs in for the first time and sets codes up; what makes them."""
+def _first_sign_in(page: Page, served: Served) -> tuple[App, str]:
+    """Lan, an operator of Cô Tô, signs in for the first time and sets codes up; what makes them, and her password."""
     roles = [{"role": "operator", "area": "quang-ninh/co-to"}]
     made = served.ask("POST", "/api/v1/accounts", {"name": "lan", "roles": roles})
     page.goto(served.url)
@@ -57,7 +57,7 @@ def _first_sign_in(page: Page, served: Served) -> App:
     expect(page.locator("#line")).to_have_text("Trực tiếp")
     expect(page.locator("#who")).to_contain_text("lan — cán bộ truyền thanh · Cô Tô")
     assert page.locator("#upload [name=area] option").all_inner_texts() == ["đặc khu Cô Tô"]
-    return app
+    return app, str(made["one_time_password"])
 
 
 def _grown_old(served: Served) -> None:
@@ -79,12 +79,29 @@ def _upload(page: Page, file: Path, title: str) -> None:
     page.click("#upload button.main")
 
 
+def _new_password(page: Page, old: str, new: str, *, first: bool) -> None:
+    """The one that was printed once is to be changed; later ones may be."""
+    expect(page.locator("#notice")).to_be_visible(visible=first)
+    page.click("#new-password")
+    expect(page.locator("#printed-once")).to_be_visible(visible=first)
+    page.fill("[name=old]", "not the password")
+    page.fill("[name=new]", new)
+    page.click("#password-form button")
+    expect(page.locator("#notice .wrong")).to_contain_text("Sai tên hoặc mật khẩu")
+    _shot(page, "password")
+    page.fill("[name=old]", old)
+    page.click("#password-form button")
+    expect(page.locator("#toast")).to_contain_text("Đã đổi mật khẩu")
+    expect(page.locator("#notice")).to_be_hidden()
+    assert page.input_value("[name=old]") == page.input_value("[name=new]") == ""
+
+
 def _story(page: Page, served: Served, folder: Path, mistakes: list[str]) -> None:
-    app = _first_sign_in(page, served)
+    app, printed = _first_sign_in(page, served)
     (folder / "list.mp3").write_text("#EXTM3U\nhttp://127.0.0.1/x\n")
     _upload(page, folder / "list.mp3", "x")
     expect(page.locator("#speak .wrong")).to_be_visible(timeout=20_000)
-    (folder / "a.wav").write_bytes(recording())
+    (folder / "a.wav").write_bytes(recording(3.2))
     _upload(page, folder / "a.wav", EVIL)
     item = page.locator("#bulletins .item").first
     expect(item).to_contain_text(EVIL, timeout=30_000)
@@ -117,6 +134,8 @@ def _story(page: Page, served: Served, folder: Path, mistakes: list[str]) -> Non
     expect(page.locator("#preview")).to_contain_text("05:00", timeout=10_000)
     page.click("#say-go")
     expect(page.locator("#timetable")).to_contain_text("05:00", timeout=10_000)
+    _new_password(page, printed, "mật khẩu thứ hai", first=True)
+    _new_password(page, "mật khẩu thứ hai", "mật khẩu thứ ba", first=False)
     page.click("#language")
     expect(page.locator("#nodes")).to_contain_text("not heard from yet")
     expect(page.locator("#trouble")).to_contain_text("1 never heard from: co-to-1")

@@ -1,5 +1,6 @@
 """A password alone makes no sound: codes, fresh ones, second persons, machines' tokens; and what ends a session."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ async def test_a_machine_says_only_what_a_second_person_approved(office: Office)
     problem(await client.post("/api/v1/broadcasts", json=say), 409, "second_person_required")
     assert (await client.post("/api/v1/broadcasts", json=say | {"bulletins": [theirs["id"]]})).status_code == 201
     wider = say | {"bulletins": [theirs["id"]], "target_areas": ["quang-ninh"]}
-    problem(await client.post("/api/v1/broadcasts", json=wider), 404, "not_found")
+    problem(await client.post("/api/v1/broadcasts", json=wider), 404, "not_found")  # it may not read areas
     problem(await client.post("/api/v1/nodes/co-to-1/test-tone", json={}), 403, "not_permitted")
     problem(await client.post(f"/api/v1/bulletins/{theirs['id']}/approve", json=body), 403, "not_permitted")
     for method, path in (("POST", "/session/code"), ("POST", "/session/password"), ("POST", "/tokens")):
@@ -195,3 +196,59 @@ async def test_guessing_codes_is_throttled(tmp_path: Path) -> None:
             problem(await client.post(STEP_UP, json={"code": "000000"}), 401, "bad_code")
         problem(await client.post(STEP_UP, json={"code": _code(office, who.secret)}), 429, "rate_limited")
         problem(await _sign_in(office, who.name, _code(office, who.secret)), 429, "rate_limited")
+
+
+async def _from(office: Office, address: str, body: dict[str, str]) -> httpx.Response:
+    """A sign-in from this address."""
+    transport = httpx.ASGITransport(office.app, client=(address, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://loa.test") as client:
+        return await client.post("/api/v1/session", json=body)
+
+
+async def test_strangers_guesses_keep_nobody_out_who_shows_a_code(tmp_path: Path) -> None:
+    limits = ApiLimits(known_rate=FREE.known_rate, stranger_rate=FREE.stranger_rate, sign_in_rate="1/5 minutes")
+    async with office_at(tmp_path, limits) as office:
+        who = await join(office.centre, "duty", (Role.DUTY_OFFICER, "quang-ninh"))
+        guess = {"account": who.name, "password": "not this one"}
+        for number in range(12):
+            await _from(office, f"10.0.0.{number % 6}", guess)
+        mine = {"account": who.name, "password": PASSWORD}
+        problem(await _from(office, "10.0.0.99", mine), 429, "rate_limited")
+        problem(await _from(office, "10.0.0.99", mine | {"code": "000000"}), 429, "rate_limited")
+        right = _code(office, who.secret)
+        problem(await _from(office, "10.0.0.99", guess | {"code": right}), 401, "bad_credentials")
+        reply = await _from(office, "10.0.0.1", mine | {"code": right})
+        assert reply.status_code == 200, "from where guesses came too"
+        problem(await _from(office, "10.0.0.2", mine | {"code": right}), 429, "rate_limited")
+        client = office.as_(who.token)
+        body = {"code": _code(office, who.secret, 1), "password": PASSWORD}
+        assert (await client.post(STEP_UP, json=body)).status_code == 200, "who is signed in has a count of their own"
+
+
+async def test_a_recovery_code_lets_in_whatever_others_guess(tmp_path: Path) -> None:
+    limits = ApiLimits(
+        known_rate=FREE.known_rate,
+        stranger_rate=FREE.stranger_rate,
+        sign_in_rate="2/5 minutes",
+        code_rate="2/5 minutes",
+    )
+    async with office_at(tmp_path, limits) as office:
+        who = await join(office.centre, "duty", (Role.DUTY_OFFICER, "quang-ninh"))
+        own = (await office.as_(who.token).post("/api/v1/session/recovery-codes")).json()["recovery_codes"]
+        mine = {"account": who.name, "password": PASSWORD}
+        for number in range(30):  # passwords, then codes, some by who has the password
+            guess = mine if number % 2 else mine | {"password": "not this one"}
+            await _from(office, f"10.0.{number}.1", guess | {"code": f"{number:06}"})
+        problem(await _from(office, "10.1.0.1", mine | {"code": "aaaaa-aaaaa"}), 429, "rate_limited")
+        problem(await _from(office, "10.1.0.1", mine | {"code": _code(office, who.secret)}), 429, "rate_limited")
+        assert (await _from(office, "10.1.0.1", mine | {"code": own[0]})).status_code == 200
+        problem(await _from(office, "10.1.0.1", mine | {"code": own[0]}), 429, "rate_limited")
+
+
+async def test_one_code_given_twice_at_once_counts_once(office: Office) -> None:
+    who = await join(office.centre, "twice", (Role.OPERATOR, AREA))
+    code = _code(office, who.secret)
+    client = office.as_(who.token)
+    asked = [client.post(STEP_UP, json={"code": code}) for _ in range(4)]
+    replies = await asyncio.gather(*asked, *(_sign_in(office, who.name, code) for _ in range(3)))
+    assert sorted(reply.status_code for reply in replies) == [200] + [401] * 6

@@ -225,3 +225,27 @@ async def test_an_unexpected_error_tells_nothing(office: Office, monkeypatch: py
 
     monkeypatch.setattr("controller.services.areas.list_areas", full)
     await office.refused(507, "centre_full", "GET", "/api/v1/areas")
+
+
+async def test_an_instant_before_all_instants_names_its_field(office: Office) -> None:
+    bulletin = await office.bulletin()
+    for early in ("0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z"):
+        body = {"bulletins": [bulletin["id"]], "target_areas": [AREA], "start_at": early}
+        found = await office.refused(422, "bad_value", "POST", "/api/v1/broadcasts", json=body)
+        assert (found["field"], "1970" in found["limit"]) == ("start_at", True)
+    found = await office.refused(422, "bad_value", "GET", f"/api/v1/timetable?area={AREA}&from=1969-01-01T00:00:00Z")
+    assert found["field"] == "from"
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "https://[", "https://a b", "javascript:alert(1)", "https://\0"])
+async def test_addresses_on_labels(office: Office, address: str) -> None:
+    body = {"count": 1, "address": address}
+    await office.refused(422, "bad_centre_address", "POST", "/api/v1/labels", json=body)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\nb"])
+async def test_names_of_accounts_are_plain_text_wherever_they_are_given(office: Office, name: str) -> None:
+    """PostgreSQL takes no NUL at all."""
+    await office.refused(422, "bad_value", "POST", "/api/v1/session", json={"account": name, "password": "x"})
+    reply = await office.client.get("/api/v1/people-keys", params={"account": name})
+    problem(reply, 422, "bad_value")

@@ -52,7 +52,7 @@ def shell(served: Served, tmp_path: Path) -> Shell:
     """The first account at the server, with a recording in the home folder."""
     served.freshen()
     made = Shell(served, tmp_path)
-    (tmp_path / "cat-dien.wav").write_bytes(recording())
+    (tmp_path / "cat-dien.wav").write_bytes(recording(3.2))
     return made
 
 
@@ -179,3 +179,44 @@ def test_every_verb_has_help_with_examples(shell: Shell) -> None:
     for verb in (*verbs, "audit", "backup", "restore", "backup-key"):
         said = shell.loa(verb, "--help")
         assert f"loa {verb}" in said.split("Options")[0]
+
+
+def test_a_secret_that_cannot_be_kept_is_not_made(shell: Shell) -> None:
+    """A file that is in the way, a folder that is not there: nothing was changed at the centre."""
+    shell.served.ask("POST", "/api/v1/stations", {"id": "dai-1", "area": "quang-ninh"})
+    shell.loa("nodes", "password", "dai-1", "--station", "--out", "first")
+    assert len((shell.home / "first").read_text()) > 16
+
+    def logins() -> list[tuple[str, str]]:
+        with sqlite3.connect(shell.served.data / "loa.db") as db:
+            return sorted(db.execute("SELECT username, password_hash FROM broker_login"))
+
+    before, nodes, labels = logins(), shell.json("nodes"), shell.json("nodes", "labels", "--all")
+    for file, code in (("first", 1), ("nowhere/x", 3)):
+        said = shell.loa("nodes", "password", "dai-1", "--station", "--out", file, expect=code)
+        assert file in said
+        shell.loa("nodes", "label", "-n", "20", "--pdf", file, expect=code)
+        shell.loa("nodes", "enrol", "lost-1", "--area", "quang-ninh", "--identity-out", file, expect=code)
+    (shell.home / "sheet-2.svg").write_text("mine")
+    shell.loa("nodes", "label", "-n", "20", "--svg", "sheet.svg", expect=1)
+    assert (logins(), shell.json("nodes"), shell.json("nodes", "labels", "--all")) == (before, nodes, labels)
+    assert sorted(path.name for path in shell.home.glob("sheet*")) == ["sheet-2.svg"]
+    shell.loa("nodes", "label", "-n", "20", "--svg", "page.svg")
+    assert (shell.home / "page-2.svg").read_text().startswith("<svg")
+    shell.loa("nodes", "enrol", "lost-1", "--area", "quang-nin", "--identity-out", "box.json", expect=1)
+    assert not (shell.home / "box.json").exists()
+
+
+def test_the_brokers_configuration_may_be_written_again_for_another_host(shell: Shell) -> None:
+    words = ("broker-config", "--data", "other", "--out", "mq")
+    shell.loa(*words, "--host", "a.example.vn")
+    first = (shell.home / "mq" / "centre.env").read_text()
+    shell.loa(*words, "--host", "b.example.vn", "--port", "8884")
+    again = (shell.home / "mq" / "centre.env").read_text()
+    assert again == first.replace("a.example.vn:8883", "b.example.vn:8884")
+    assert first.count("a.example.vn:8883") == 2
+    assert "--host" in shell.loa(*words, "--host", "b.example.vn; x", expect=1)
+    assert (shell.home / "mq" / "centre.env").read_text() == again
+    (shell.home / "mq" / "centre.env").unlink()
+    shell.loa(*words, "--host", "fe80::1")
+    assert "@[fe80::1]:8883" in (shell.home / "mq" / "centre.env").read_text()

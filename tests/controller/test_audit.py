@@ -226,6 +226,30 @@ def test_heads_count_by_their_signature_alone() -> None:
     assert judged(export) == {"head_forged"}  # nothing signed covers entries 5 to 10
 
 
+def test_heads_from_before_what_the_trust_document_lists_are_no_forgeries() -> None:
+    """It leaves out appointments that ended long ago: what was signed under them, by a former key too, is older."""
+    export, now = Export.usual(), NOW + 400 * world.DAY
+    begun, until = InstantMs(now - 65 * world.DAY), InstantMs(now + 300 * world.DAY)
+    renewed = world.appointment("controller", CONTROLLER, not_before=begun, until=until)
+    person = world.releaser("person", world.PERSON, not_before=begun, until=until)
+    export.trust = world.Centre([world.by_roots(renewed), world.by_roots(person)]).document(version=now, now_ms=now)
+    former, last = world.key_of("former controller"), signed(export.entries[9], at=now)
+    export.heads = [signed(export.entries[3]), signed(export.entries[7], former), last]
+    verdict = verify(export.lines(), [export.told(10)], world.ROOTS)
+    assert verdict.findings == []
+    assert verdict.notices == [
+        "1 of the heads are older than the appointments that the trust document lists, and were not checked"
+    ]
+    export.heads[1] = signed(export.entries[7], former, at=begun + world.DAY)
+    assert judged(export) == {"head_forged"}
+    export.heads[1] = signed(export.entries[7], world.PERSON)  # never appointed for this
+    assert judged(export) == {"head_forged"}
+    export.heads[1] = signed(export.entries[3])  # the same key's, and it is of another record
+    export.entries = chained([replace(one.entry, account="hoa") for one in export.entries])
+    export.heads[2] = signed(export.entries[9], at=now)
+    assert "record_rechained" in judged(export)
+
+
 def test_a_head_that_names_an_earlier_one_as_nodes_know_it_gives_a_rewritten_record_away() -> None:
     """Naming the true old hash, nodes would take it; the file then contradicts its own signed head."""
     export = Export.usual()

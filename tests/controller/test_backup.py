@@ -117,12 +117,15 @@ def test_what_the_broker_was_given_goes_along(home: Home, tmp_path: Path) -> Non
     for folder in (tmp_path / "etc", home.data / "mosquitto"):
         folder.mkdir()
         (folder / "ca.key").write_text("without it no box would know the broker again")
+        (folder / "mosquitto.log").write_text("grows while it is read")
+        (folder / "mosquitto.pid").write_text("gone when the broker starts anew")
         made = make_backup(
             data=home.data, database_url=home.url, province="quang-ninh", to=tmp_path / f"{folder.name}.age",
             recipients=[home.public], now_ms=NOW, entropy=CountedEntropy(), broker_files=folder,
         )  # fmt: skip
         names = [one.name for one in look_into(made.path, home.key).files]
         assert ("broker-files/ca.key" in names) is (folder.name == "etc")
+        assert not [name for name in names if name.endswith((".log", ".pid"))]
         assert ("mosquitto/ca.key" in names) is (folder.name == "mosquitto")
 
 

@@ -26,16 +26,21 @@ PROVINCE = AreaPath("quang-ninh")
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> CentreKeys:
-    """A centre whose roots were moved away."""
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CentreKeys:
+    """A centre whose roots were moved away, and whose own key lies under a passphrase."""
+    monkeypatch.setattr("controller.peoplekeys.COST", Cost(8, 1, 1))
     keyfiles.create_centre(tmp_path, PROVINCE, NOW, counting())
+    lock_key(tmp_path / "controller.json", WORDS, system_entropy)
     for path in (tmp_path / "roots").iterdir():
         path.rename(tmp_path / f"away-{path.name}")
-    return keyfiles.load_centre(tmp_path)
+    return keyfiles.load_centre(tmp_path, lambda _: WORDS)
 
 
 def codes(keys: CentreKeys, after_days: float = 0) -> list[tuple[str, str]]:
-    return [(one.code, one.subject) for one in key_warnings(keys, InstantMs(NOW + round(after_days * DAY)))]
+    """Without the one that stands at all times, as the controller's key of these has no passphrase."""
+    found = [(one.code, one.subject) for one in key_warnings(keys, InstantMs(NOW + round(after_days * DAY)))]
+    found.remove(("controller_plain", "controller"))
+    return found
 
 
 def roots_of(keys: CentreKeys) -> list[Path]:
@@ -48,7 +53,7 @@ def appoint(keys: CentreKeys, holder: str, day: int, days: int = 365, key: int =
         powers=Power.APPROVE, now_ms=InstantMs(NOW + day * DAY), entropy=lambda n: bytes([day % 250 + 1, key] * n)[:n],
         days=days, root_files=roots_of(keys),
     )  # fmt: skip
-    return keyfiles.load_centre(keys.directory)
+    return keyfiles.load_centre(keys.directory, lambda _: WORDS)
 
 
 def test_each_warning_has_words() -> None:
@@ -58,13 +63,15 @@ def test_each_warning_has_words() -> None:
 def test_roots_on_the_machine_are_a_standing_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("controller.peoplekeys.COST", Cost(8, 1, 1))
     keys = keyfiles.create_centre(tmp_path, PROVINCE, NOW, counting())
-    assert codes(keys) == [("roots_plain", "root-1, root-2, root-3-sealed")]
+    own = ("controller_plain", "controller")
+    assert codes(keys) == [("roots_plain", "root-1, root-2, root-3-sealed"), own]
+    lock_key(tmp_path / "controller.json", WORDS, counting())
     lock_key(tmp_path / "roots" / "root-1.json", WORDS, counting())
-    keys = keyfiles.load_centre(tmp_path)
+    keys = keyfiles.load_centre(tmp_path, lambda _: WORDS)
     assert codes(keys) == [("roots_plain", "root-2, root-3-sealed"), ("roots_here", "root-1")]
     for path in (tmp_path / "roots").iterdir():
         path.unlink()
-    assert codes(keyfiles.load_centre(tmp_path)) == []
+    assert codes(keyfiles.load_centre(tmp_path, lambda _: WORDS)) == []
 
 
 def test_an_appointment_s_end_is_told_a_month_before(keys: CentreKeys) -> None:
@@ -89,7 +96,7 @@ def test_what_was_renewed_or_revoked_is_not_told(keys: CentreKeys) -> None:
     other = appoint(keys, "binh", 0, days=100, key=8)
     assert codes(other, 90) == [("appointment_ends", "binh")]
     keyfiles.revoke(keys.directory, [_id_of(other, "binh")], now_ms=NOW, reason="left", root_files=roots_of(keys))
-    assert codes(keyfiles.load_centre(keys.directory), 90) == []
+    assert codes(keyfiles.load_centre(keys.directory, lambda _: WORDS), 90) == []
 
 
 def test_a_narrower_renewal_does_not_hide_an_end(keys: CentreKeys) -> None:
@@ -105,7 +112,7 @@ def test_a_narrower_renewal_does_not_hide_an_end(keys: CentreKeys) -> None:
         ceiling=Precedence.EMERGENCY, powers=Power.APPROVE, now_ms=InstantMs(NOW + DAY), entropy=lambda n: b"\x62" * n,
         root_files=roots_of(keys),
     )  # fmt: skip
-    assert codes(keyfiles.load_centre(keys.directory), 90) == [("appointment_ends", "binh")]
+    assert codes(keyfiles.load_centre(keys.directory, lambda _: WORDS), 90) == [("appointment_ends", "binh")]
 
 
 def test_what_these_roots_did_not_sign_is_left_out_and_told(keys: CentreKeys, tmp_path: Path) -> None:
@@ -117,7 +124,7 @@ def test_what_these_roots_did_not_sign_is_left_out_and_told(keys: CentreKeys, tm
     (keys.directory / "appointments" / "00.cose").write_bytes(stranger.read_bytes())
     (keys.directory / "revocations").mkdir()
     (keys.directory / "revocations" / "torn.cose").write_bytes(b"torn")
-    spoiled = keyfiles.load_centre(keys.directory)
+    spoiled = keyfiles.load_centre(keys.directory, lambda _: WORDS)
     assert codes(spoiled) == [("left_out", "00, torn")]
     assert spoiled.appointments == keys.appointments
     node = Authority.pinned(keys.roots)

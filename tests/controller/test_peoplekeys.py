@@ -15,6 +15,7 @@ from devices.protocol.keys import signature_holds
 from devices.protocol.refusal import Malformed
 from loa.entropy import Entropy, system_entropy
 from loa.errors import Refused
+from tests.people import AS_SHIPPED
 from tests.protocol import world
 
 LIGHT = Cost(memory_kib=8, passes=1, lanes=1)
@@ -32,6 +33,11 @@ def code_of(call: object, *arguments: object) -> str:
     with pytest.raises(Refused) as caught:
         call(*arguments)  # type: ignore[operator]
     return caught.value.code
+
+
+def test_what_a_password_costs_is_what_the_rfc_recommends() -> None:
+    """RFC 9106, section 4: the second recommended option; tests elsewhere hash lightly."""
+    assert AS_SHIPPED.hash("một mật khẩu").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 def test_what_it_costs_is_what_the_rfc_recommends() -> None:

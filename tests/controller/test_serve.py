@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from controller.certificates import ensure_server
+from loa.clock import SystemClock
 from tests.controller.wire.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -44,7 +46,7 @@ async def _ended(process: Process) -> int:
 
 async def test_the_first_start_makes_keys_and_says_so_once_and_sigterm_ends_it_in_order(tmp_path: Path) -> None:
     first = await _serve(tmp_path / "loa", "--province", "lang-son")
-    said = await _said(first, "       It is shown this once")
+    said = await _said(first, "       this once; change the password")
     try:
         assert "Broker amqtt mqtt://127.0.0.1:" in said
         assert str(tmp_path / "loa" / "keys") in said
@@ -77,6 +79,23 @@ async def test_a_port_in_use_is_said_before_anything_is_made(tmp_path: Path) -> 
         said, _ = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 1
     assert "[port_in_use]" in said.decode()
+    assert not (tmp_path / "loa").exists()
+
+
+@pytest.mark.parametrize("spoiled", ["certificate", "key", "another's key"])
+async def test_a_certificate_that_does_not_serve_is_said_before_anything_is_made(tmp_path: Path, spoiled: str) -> None:
+    """The first account's password is told once: what fails must fail before there is one."""
+    certificate, key = ensure_server(tmp_path / "tls", ["localhost"], SystemClock().now_ms())
+    if spoiled == "another's key":
+        _, key = ensure_server(tmp_path / "other", ["localhost"], SystemClock().now_ms())
+    else:
+        (certificate if spoiled == "certificate" else key).write_text("garbage")
+    process = await _serve(tmp_path / "loa", "--tls-cert", str(certificate), "--tls-key", str(key))
+    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 1, said.decode()
+    assert "[bad_certificate]" in said.decode()
+    assert "Traceback" not in said.decode()
+    assert "--tls-cert" in said.decode()
     assert not (tmp_path / "loa").exists()
 
 

@@ -227,13 +227,14 @@ class Rig:
         config: NodeConfig | None = None,
         speaker: Speaker | None = None,
         seed: str = "node",
+        identity: NodeIdentity = IDENTITY,
     ) -> Node:
         """Switch a box on; what it knows is what its storage holds."""
         self.link = LoopbackLink(self.broker)
         self.box = BoxClock(self.clock, wall_off_ms)
         self.speaker = speaker or RecordingSpeaker(self.folder / "heard", self.box, NODE)
         self.node = Node(
-            identity=IDENTITY,
+            identity=identity,
             link=self.link,
             storage=storage,
             speaker=self.speaker,

@@ -14,6 +14,7 @@ from loa.precedence import Kind
 from loa.units import DurationMs, InstantMs
 from tests.node.releasing import EMERGENCY, TALK, add, alert, cancel, refusals, revoke, sounds, story
 from tests.node.rig import Rig, an_id, recording
+from tests.node.test_hardening import FullJournal
 from tests.protocol.world import (
     COMMUNE,
     CONTROLLER,
@@ -257,3 +258,39 @@ async def test_an_alert_for_named_boxes(rig: Rig) -> None:
     alert(rig, "here", PERSON, areas=(), nodes=(NODE,))
     await rig.clock.advance(4)
     assert len(rig.heard("here"))
+
+
+async def test_on_a_full_disk_too_a_commune_does_not_cancel_a_provincial_alert(rig: Rig) -> None:
+    """It sounds although it could not be written down, and what is not written down has a target all the same."""
+    storage = FullJournal()
+    await rig.up(storage)
+    rig.timetable(rig.entry("later", 3_600_000, TALK))
+    await rig.clock.advance(10)
+    storage.refuses = True
+    alert(rig, "x", FIRST, SECOND, areas=(PROVINCE,), repeats=0)
+    await rig.clock.advance(4)
+    assert sounds(rig, "x")
+    cancel(rig, "x", PERSON)
+    await rig.clock.advance(2)
+    assert sounds(rig, "x")
+    assert refusals(rig) == {R.MANDATE_EXCEEDED: 1}
+    cancel(rig, "x", FIRST, called="real")
+    await rig.clock.advance(2)
+    assert not sounds(rig, "x")
+
+
+async def test_an_update_outlives_its_own_window(rig: Rig) -> None:
+    """What it took the place of lasts longer, and is said again by a broker that held it back."""
+    storage = MemoryStorage()
+    await rig.up(storage)
+    hour = 3_600_000
+    day = InstantMs(rig.clock.now_ms() + 24 * hour)
+    old = approved(rig.order("old", TALK, in_ms=500, precedence=EMERGENCY, repeats=0, expires_at=day), PERSON)
+    alert(rig, "new", PERSON, replaces=(an_id("old"),), expires_at=InstantMs(rig.clock.now_ms() + hour // 2))
+    await rig.clock.advance(hour / 1000)
+    cancel(rig, "another", PERSON)  # a while later, what is over is forgotten
+    await rig.clock.advance(2)
+    rig.give(old)
+    await rig.clock.advance(4)
+    assert not sounds(rig, "old")
+    assert story(rig, "old") == [(E.SKIPPED, C.WITHDRAWN)]

@@ -6,7 +6,7 @@ from devices.node.memory import MemoryStorage
 from devices.protocol.envelope import seal, seal_with
 from devices.protocol.keys import SigningKey, key_id
 from devices.protocol.refusal import RefusalReason
-from devices.protocol.renewal import renewed_mandates
+from devices.protocol.renewal import MOST_LINKS, renewed_mandates
 from devices.protocol.topics import DownChannel
 from devices.protocol.trust import Mandate, Revocation, Root, RootSet, Trust
 from loa.precedence import Precedence
@@ -132,7 +132,7 @@ def rotated(rig: Rig, count: int, *, without: int | None = None) -> bytes:
         area=PROVINCE,
         version=rig.version(),
         issued_at=now,
-        root_sets=tuple(link for number, link in enumerate(links) if number != without),
+        root_sets=tuple(link for number, link in enumerate(links) if number != without)[-MOST_LINKS:],
         appointments=signed,
         mandates=renewed_mandates(signed, CONTROLLER, now),
     )
@@ -159,6 +159,18 @@ async def test_it_slept_through_three_new_root_sets(rig: Rig) -> None:
     await rig.clock.advance(1)
     assert rig.node.status().trust_version == now
     assert R.UNTRUSTED_KEY in rig.node.status().refusals
+
+
+async def test_it_followed_more_root_sets_than_a_document_holds(rig: Rig) -> None:
+    """One after another, awake; a reboot does not take it back to the first, from which no way leads on any more."""
+    storage = MemoryStorage()
+    await rig.up(storage)
+    for count in (10, MOST_LINKS + 4):
+        await say(rig, rotated(rig, count))
+    await rig.pull_the_plug()
+    await rig.boot(storage, seed="again")
+    await rig.clock.advance(5)
+    assert await sounds(rig, "after a reboot")
 
 
 async def test_a_restored_backup_does_not_bring_a_revoked_key_back(rig: Rig) -> None:

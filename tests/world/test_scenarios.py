@@ -12,6 +12,8 @@ from loa.cli.simulation.soak import one_world
 QUICK = ("brown-out", "cancel-comes-first")
 LARGE = ("storm", "quiet-week")
 STORMS = 30
+OTHERS = [name for name, one in all_scenarios().items() if name not in (*QUICK, *LARGE) and not one.is_attack]
+"""What attackers do is in tests/attack."""
 
 
 def _holds(outcome: Outcome) -> None:
@@ -27,7 +29,7 @@ def test_a_scenario_holds(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in all_scenarios() if name not in (*QUICK, *LARGE)])
+@pytest.mark.parametrize("name", OTHERS)
 def test_each_of_the_other_scenarios_holds(name: str) -> None:
     _holds(run_scenario(all_scenarios()[name], 1))
 

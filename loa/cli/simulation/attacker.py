@@ -115,6 +115,7 @@ class Attack:
         self.name, self.hands = name, hands
         self._sent, self._began = tap.sent, world.now()
         self._before = counts(world.province)
+        self._spoilt_ms = 0
         self._chance = world.province.chance.named(f"attacker {name}")
         world.province.trouble("attacker", f"begins: {name}")
 
@@ -141,6 +142,12 @@ class Attack:
         self.tap.sent -= 1
         return await self._world.until(lambda: bool(self._world.heard(box, label)), within_s=within_s)
 
+    def must_be_silent(self, box: Box, label: str, otherwise: str) -> None:
+        """Somebody ordered it, and yet nothing of it may have sounded there by now."""
+        heard = [one for one in self._world.heard(box, label) if (one.ended_ms or self._world.now()) > self._began]
+        self._spoilt_ms += sum((one.ended_ms or self._world.now()) - max(one.began_ms, self._began) for one in heard)
+        self._world.must("I1", box.name, not heard, otherwise)
+
     def counted(self, *reasons: RefusalReason | str) -> int:
         """Refusals since it began; of these reasons, where any is named."""
         fresh = counts(self._world.province) - self._before
@@ -156,7 +163,7 @@ class Attack:
             self.tap.sent - self._sent if attempts is None else attempts,
             sum(fresh.values()) if counted is None else counted,
             seen_as or ", ".join(f"{name} {count}" for name, count in sorted(fresh.items())) or "nothing",
-            unauthorised_s(world.province, self._began),
+            unauthorised_s(world.province, self._began) + self._spoilt_ms / 1000,
             heard,
         )
         world.tried.append(tried)

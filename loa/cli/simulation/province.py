@@ -274,7 +274,7 @@ class Province:
 
         async def work(centre: Centre) -> NodeIdentity:
             await centre.enrol_node(id=name, area=area, public_key=key.public_key, account=PERSON)
-            return NodeIdentity(node_id(name), key, centre.keys.roots)
+            return NodeIdentity(node_id(name), key, centre.keys.roots, self.clock.now_ms())
 
         identity = await self.ask(f"enrols {name} in {area}", work)
         if identity is None:

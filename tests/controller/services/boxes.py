@@ -45,7 +45,12 @@ class Office:
                 lambda session: enrolments.answer(session, self.world.ctx, self.sealing, question, given, broker=BROKER)
             )
             shown = {"node": decision.node, "area": decision.area, "broker": decision.broker}
-            return shown | {"state": str(decision.state), "authority": decision.authority, "mac": _text(said)}
+            return shown | {
+                "state": str(decision.state),
+                "authority": decision.authority,
+                "at": decision.at,
+                "mac": _text(said),
+            }
         label = read_label_name(str(body["label"]))
         hello = Hello(label, *(_bytes(body[name]) for name in ("public_key", "exchange", "commitment")))
         welcome, said = self.world.run(

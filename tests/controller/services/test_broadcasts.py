@@ -161,6 +161,9 @@ def test_a_refusal_that_time_may_cure_is_not_a_confirmation(world: World) -> Non
         RefusalReason.BAD_SIGNATURE,  # spoiled on the way, or forged by whoever saw the id
         RefusalReason.RETAINED_FORBIDDEN,  # played back by the broker
         RefusalReason.REPLAY,  # no room to remember it now
+        RefusalReason.REVOKED,  # these three: signed under the same id by whoever has any key, a revoked one too
+        RefusalReason.DRILL_MISMATCH,
+        RefusalReason.BEYOND_APPROVAL,
     ],
 )
 def test_what_went_wrong_on_the_way_is_still_owed(world: World, reason: RefusalReason) -> None:

@@ -135,11 +135,27 @@ def test_approval_names_the_content(world: World) -> None:
             lambda s: bulletins.approve_bulletin(s, world.ctx, id=view.id, content_hash=now.content_hash)
         ),
     )
-    mai = replace(world.ctx, account="mai")
-    done = world.run(lambda s: bulletins.approve_bulletin(s, mai, id=view.id, content_hash=now.content_hash))
-    assert (done.status, done.approved_by, done.author) == ("approved", "mai", "lan")
+    hoa = replace(world.ctx, account="hoa")
+    done = world.run(lambda s: bulletins.approve_bulletin(s, hoa, id=view.id, content_hash=now.content_hash))
+    assert (done.status, done.approved_by, done.author) == ("approved", "hoa", "lan")
     refused("locked", lambda: world.run(lambda s: bulletins.retitle_bulletin(s, world.ctx, id=view.id, title="z")))
     assert world.run(lambda s: bulletins.withdraw_bulletin(s, world.ctx, id=view.id)).value.status == "withdrawn"
+
+
+def test_whoever_had_a_hand_in_it_does_not_approve_it(world: World) -> None:
+    view = world.bulletin("Lịch cắt điện", approve=False)
+    mai, hoa = replace(world.ctx, account="mai"), replace(world.ctx, account="hoa")
+    assert view.author == "mai"
+    now = world.run(lambda s: bulletins.retitle_bulletin(s, world.ctx, id=view.id, title="Lịch cắt điện mới"))
+    for ctx in (mai, world.ctx):  # who made the recording, and who gave it another title since
+        refused(
+            "second_person_required",
+            lambda ctx=ctx: world.run(  # type: ignore[misc]
+                lambda s: bulletins.approve_bulletin(s, ctx, id=view.id, content_hash=now.content_hash)
+            ),
+        )
+    done = world.run(lambda s: bulletins.approve_bulletin(s, hoa, id=view.id, content_hash=now.content_hash))
+    assert (done.approved_by, done.author) == ("hoa", "lan")
 
 
 def test_media_is_what_the_manifest_says(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlmodel import Session, col, select
 
+from controller.services.areas import add_area
 from controller.services.broadcasts import recall
 from controller.services.context import Changed, Context
 from controller.services.emergencies import (
@@ -17,13 +18,15 @@ from controller.services.emergencies import (
     compose_cancel,
     release_alert,
 )
+from controller.services.nodes import enrol_node
 from controller.services.settings import settings_of
 from controller.services.settings_changes import change_settings, store_siren
 from controller.services.trust import renew_trust
 from controller.tables import Broadcast, OwedOrder, RecordEntry
-from devices.protocol.approval import approve, read_body
+from devices.protocol.approval import approve, check_approvals, read_body
 from devices.protocol.authority import Authority, accept_trust
 from devices.protocol.documents import Siren
+from devices.protocol.envelope import open_sealed
 from devices.protocol.judge import Standing, judge_order
 from devices.protocol.keys import SigningKey
 from devices.protocol.orders import Order, OrderAction
@@ -33,7 +36,7 @@ from loa.errors import Refused
 from loa.names import AreaPath
 from loa.precedence import Kind, Precedence
 from loa.units import InstantMs, NodeId
-from tests.controller.services.conftest import QN, START, World
+from tests.controller.services.conftest import QN, START, World, node_key
 from tests.protocol.world import CONTROLLER, DRILLER, FIRST, PERSON, ROOTS, SECOND, Centre, by_roots, key_of, releaser
 
 CO_TO, HONG_GAI = f"{QN}/co-to", f"{QN}/hong-gai"
@@ -260,3 +263,62 @@ def test_a_stored_sound(office: World) -> None:
 )
 def test_bad_forms(office: World, code: str, changes: dict[str, Any]) -> None:
     refused(code, lambda: composed(office, **changes))
+
+
+def test_an_update_for_less_leaves_the_rest_in_force(office: World) -> None:
+    """Nodes outside the update's target hear nothing of it: what they play, or are still owed, goes on."""
+    alert = released(office, composed(office, QN), FIRST, SECOND).value
+    update = released(office, composed(office, references=[alert]), FIRST, SECOND).value
+
+    def rows(session: Session) -> tuple[str, str, set[str]]:
+        row = session.get_one(Broadcast, alert)
+        owed = session.exec(select(OwedOrder.node).where(OwedOrder.order == alert)).all()
+        return row.status, row.note, set(owed)
+
+    status, note, owed = office.run(rows)
+    assert (status, note) == ("issued", f"updated by {update} in part")
+    assert "hg-1" in owed
+    assert cancelled(office, [alert], FIRST).outgoing.orders
+
+
+def test_nobody_approves_what_cannot_be_released(office: World) -> None:
+    """Bodies that nodes could not read are refused when they are composed, not when people have signed them."""
+    names = [f"{number:02d}-{'x' * 29}" for number in range(64)]
+    villages = [f"{CO_TO}/{name}" for name in names]
+    homes = [villages[0], villages[-1], *[HONG_GAI] * 30]
+
+    def settle(session: Session) -> None:
+        for name, path in zip(names, villages, strict=True):
+            add_area(session, office.ctx, path=path, name=name)
+        for name, home in zip(names, homes, strict=False):
+            enrol_node(session, office.ctx, id=name, area=home, public_key=node_key(name).public_key)
+
+    office.run(settle)
+    refused("too_many", lambda: composed(office, target_areas=villages, target_nodes=names[2:32]))
+    targets: list[dict[str, Any]] = [
+        {"target_areas": villages[:33]}, {"target_areas": villages[33:]},
+        {"target_areas": [], "target_nodes": names[2:32]},
+    ]  # fmt: skip
+    alerts = [released(office, composed(office, **one), FIRST, SECOND).value for one in targets]
+    refused("too_many", lambda: cancelled(office, alerts, FIRST))
+    assert len(cancelled(office, alerts[:2], FIRST).outgoing.orders) == 2
+
+
+def test_more_people_than_an_order_has_room_for(office: World) -> None:
+    """The fifth one's good will must not stop it; those who are enough are among those that go out."""
+    centre = Centre.usual()
+    others = [key_of(f"officer {number}") for number in range(3, 7)]
+    centre.appointments += [by_roots(releaser(f"officer {n}", key)) for n, key in enumerate(others, 3)]
+    office.clock.at += MINUTE
+    issue_trust(office, centre)
+    done = released(office, composed(office, QN), PERSON, *others, FIRST)
+    sealed = open_sealed(done.outgoing.orders[0].payload).message
+    assert isinstance(sealed, Order)
+    assert len(sealed.approvals) == 4
+    document = centre.document(version=office.clock.at, now_ms=office.clock.now_ms())
+    authority = accept_trust(document, Authority.pinned(ROOTS), office.clock.now_ms())
+    assert sealed.alert_body is not None
+    now = office.clock.now_ms()
+    assert (
+        len(check_approvals(sealed.alert_body, sealed.approvals[:2], authority, whole=[AreaPath(QN)], now_ms=now)) == 2
+    )

@@ -113,6 +113,26 @@ async def test_a_power_cut_at_every_write_costs_nothing(office: Office, tmp_path
         assert NodeIdentity.from_text(box.folder.path("identity.json").read_text()).key.public_key == view.public_key
 
 
+@pytest.mark.parametrize("code", ["enrolment_rejected", "already_enrolled", "wrong_roots", "bad_key_file"])
+async def test_whoever_stands_between_delays_and_ends_nothing(office: Office, tmp_path: Path, code: str) -> None:
+    """Refusals bear no MAC: without the label's secret anybody can say them, and the box goes on asking."""
+    label, asked = office.label(), 0
+
+    def between(_path: str, reply: dict[str, object]) -> dict[str, object]:
+        nonlocal asked
+        asked += 1
+        if asked in (1, 3):
+            raise Refused(code, field="enrolment")
+        if asked == 4:
+            office.confirm(label, _named(office.pending().code))
+        return reply
+
+    office.tamper = between
+    box = Box(tmp_path / "box", office, label)
+    assert await box.enrolling().run() == Done(label.name, "ct-9")
+    assert asked == 5
+
+
 async def test_a_stolen_label_before_its_use(office: Office, tmp_path: Path) -> None:
     """The thief's box waits for a technician, who has another code before their eyes; and the real box tells of it."""
     label = office.label()
@@ -171,13 +191,13 @@ async def test_a_question_needs_the_session_and_an_old_answer_is_no_answer(offic
     assert await box.step() == Done(label.name, "ct-9")
 
 
-@pytest.mark.parametrize("part", ["node", "area", "broker", "authority", "state"])
+@pytest.mark.parametrize("part", ["node", "area", "broker", "authority", "state", "at"])
 async def test_nobody_in_between_changes_what_was_decided(office: Office, tmp_path: Path, part: str) -> None:
     label = office.label()
     box = Box(tmp_path / "box", office, label)
     await box.step()
     office.confirm(label, _named(box.code))
-    other = {"state": "rejected", "node": "hg-1"}.get(part, "elsewhere")
+    other = {"state": "rejected", "node": "hg-1", "at": "1"}.get(part, "elsewhere")
     office.tamper = lambda path, reply: reply | ({part: other} if path.endswith("state") else {})
     with pytest.raises(Refused, match="enrolment_forged"):
         await box.step()

@@ -7,6 +7,7 @@ from importlib.resources import files
 import pytest
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import column, insert, table
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select, text, update
 
@@ -23,7 +24,16 @@ from controller.services.receipts import record_receipts
 from controller.services.record_export import entries, export
 from controller.services.trust import renew_trust
 from controller.store import Database
-from controller.tables import ReceiptRow, RecordEntry, StateDocument
+from controller.tables import (
+    Account,
+    AccountPost,
+    ApiToken,
+    Area,
+    NodeKey,
+    ReceiptRow,
+    RecordEntry,
+    StateDocument,
+)
 from devices.protocol.approval import approve
 from devices.protocol.envelope import open_sealed
 from devices.protocol.record import HeadMark, RecordHead
@@ -133,6 +143,43 @@ def test_old_deeds_are_carried_into_the_chain(database: Database) -> None:
     assert [row.hash for row in rows] == [entry_hash(entry_of(row)) for row in rows]
 
 
+_KEY = b"k" * 32
+_BEFORE: tuple[tuple[str, dict[str, object]], ...] = (
+    ("account", {"name": "lan", "full_name": "Lan", "password_hash": "$", "one_time": False, "created_at": 1}),
+    ("area", {"path": "qn", "parent": None, "name": "QN", "kind": "province", "created_at": 1}),
+    ("area", {"path": "qn/a", "parent": "qn", "name": "A", "kind": "commune", "created_at": 1}),
+    ("api_token", {"token_hash": "h", "account": "lan", "name": "", "session": True, "created_at": 1, "expires_at": 9}),
+    ("node", {"id": "n-1", "area": "qn/a", "public_key": _KEY, "description": "", "bus_address": 0, "volume": 100,
+              "placement_version": 1, "placement": b"", "created_at": 5}),
+    ("state_document", {"area": "qn", "channel": "trust", "version": 7, "issued_at": 7, "payload": b"",
+                        "body_hash": "x"}),
+)  # fmt: skip
+
+
+def test_what_a_running_centre_held_is_there_after_an_upgrade(database: Database) -> None:
+    """Rows that refer to each other, in tables that later versions change; whoever could do everything still can."""
+    config = Config()
+    config.set_main_option("script_location", str(files("controller") / "migrations"))
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        for name, values in _BEFORE:
+            connection.execute(insert(table(name, *map(column, values))), values)
+    database.upgrade()
+
+    def held(session: Session) -> None:
+        account, area = session.get_one(Account, "lan"), session.get_one(Area, "qn")
+        assert (account.password_hash, account.disabled_at, account.code_step) == ("$", None, 0)
+        assert (area.population, area.languages, area.geometry) == (None, [], None)
+        posts = {(one.role, one.area) for one in session.exec(select(AccountPost))}
+        assert posts == {("province_admin", "qn"), ("duty_officer", "qn")}
+        assert session.exec(select(ApiToken)).all() == []
+        assert session.get_one(NodeKey, ("n-1", _KEY)).since == 5
+        assert session.get_one(StateDocument, ("qn", "trust")).version == 7
+
+    database.run(held)
+
+
 def issued(world: World) -> str:
     bulletin = world.bulletin().id
     form = IssueForm(bulletins=[bulletin], target_areas=[f"{QN}/co-to"])
@@ -239,6 +286,25 @@ def test_a_head_that_the_record_does_not_hold_begins_a_branch(world: World) -> N
     assert any("was lost by a restore" in one for one in verify(exported(world), [told]).notices)
 
 
+def test_a_node_that_lies_forks_the_record_once_a_day_and_no_further(world: World) -> None:
+    """A stolen box says what it likes in its health; the heads must stay such that nodes take them."""
+    started = len(chain(world))
+    for n in range(5):
+        lie = HeadMark(number=10_000 + n, mark=bytes([n]) * 16, forks=n * 3)
+        world.run(lambda s, lie=lie: record.write_lost(s, world.ctx, [(lie, "ct-1")]))  # type: ignore[misc]
+        world.clock.at += 60_000
+    assert len(chain(world)) == started + 1
+    wild = [(HeadMark(number=1, mark=b"w" * 16, forks=forks), "ct-2") for forks in ((1 << 32) - 1, 1 << 31, 500)]
+    assert not world.run(lambda s: record.write_lost(s, world.ctx, wild))
+    head = HeadMark(number=9000, mark=b"h" * 16, forks=2)  # an honest one is heard all the same, with several branches
+    older = HeadMark(number=8000, mark=b"o" * 16, forks=1)
+    assert world.run(lambda s: record.write_lost(s, world.ctx, [(older, "ct-3"), (head, "ct-3"), *wild]))
+    assert [entry_of(row).object_id for row in chain(world)[started:]] == ["ct-1", "ct-3", "ct-3"]
+    world.clock.at += DAY_MS
+    again = HeadMark(number=20_000, mark=b"a" * 16, forks=3)
+    assert world.run(lambda s: record.write_lost(s, world.ctx, [(again, "ct-1")]))
+
+
 def test_a_restore_is_said_once_and_first(world: World) -> None:
     assert world.run(lambda s: record.write_restore(s, world.ctx, backup="b-1", detail="of yesterday"))
     assert not world.run(lambda s: record.write_restore(s, world.ctx, backup="b-1", detail="of yesterday"))
@@ -247,7 +313,7 @@ def test_a_restore_is_said_once_and_first(world: World) -> None:
     said = [entry_of(row) for row in chain(world)[-2:]]
     assert [(one.verb, one.forks) for one in said] == [("restore", 1), ("lost", 1)]
     second = HeadMark(number=950, mark=b"h" * 16, forks=1)  # restored again from the same backup
-    world.run(lambda s: record.write_lost(s, world.ctx, [(second, "ct-1")]))
+    world.run(lambda s: record.write_lost(s, world.ctx, [(second, "ct-2")]))
     assert entry_of(chain(world)[-1]).forks == 2
 
 

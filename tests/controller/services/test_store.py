@@ -1,6 +1,7 @@
 """The way to the tables: migrations agree with the tables, errors in our words, readers do not wait."""
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from pathlib import Path
@@ -14,12 +15,27 @@ from controller.store import Database
 from controller.tables import Area
 from loa.errors import Fault, OperatorNeeded
 from tests.controller.services.conftest import World
+from tests.migrated import by_alembic
 
 
 def test_migrations_and_tables_agree(database: Database) -> None:
     with database.engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), SQLModel.metadata)
     assert differences == []
+
+
+def test_a_copy_of_migrated_tables_is_what_alembic_makes(tmp_path: Path) -> None:
+    """What the tests rest on that are given a copy."""
+    made = []
+    for name, upgrade in (("a", by_alembic), ("b", Database.upgrade)):
+        db = Database(f"sqlite:///{tmp_path / name}", inline=True)
+        upgrade(db)
+        db.run(lambda session: session.add(Area(path="quang-ninh", name="x", created_at=1)))
+        db.close()
+        with contextlib.closing(sqlite3.connect(tmp_path / name)) as file:
+            made.append([list(file.iterdump()), file.execute("PRAGMA journal_mode").fetchone()])
+    assert made[0] == made[1]
+    assert made[0][1] == ("wal",)
 
 
 def test_upgrading_twice_is_harmless(database: Database) -> None:

@@ -44,7 +44,7 @@ async def retained_orders(world: World) -> None:
         await box.power_on()
     await world.passes(5 * MINUTE_S)
     for box in boxes:
-        world.must("I1", box.name, not world.heard(box, alert), "obeyed a retained order")
+        attack.must_be_silent(box, alert, "obeyed a retained order")
     refused = attack.counted(RefusalReason.RETAINED_FORBIDDEN)
     world.must("control", "boxes", refused >= len(boxes), f"{refused} retained orders were refused")
     world.province.broker.slip(Published(order_topic(COMMUNE), b"", retain=True))
@@ -77,7 +77,8 @@ async def withheld_and_let_go_late(world: World) -> None:
     kept.let_go()
     await world.passes(10 * MINUTE_S)
     for box in boxes:
-        world.must("I1", box.name, not world.heard(box, late) and not world.heard(box, alert), "obeyed what was over")
+        attack.must_be_silent(box, late, "obeyed what was over")
+        attack.must_be_silent(box, alert, "obeyed what was over")
     world.must("control", "boxes", attack.counted(RefusalReason.EXPIRED) >= orders, "expired orders were not counted")
     counted = attack.counted(RefusalReason.EXPIRED)
     in_time = KeptBack(world, is_order)

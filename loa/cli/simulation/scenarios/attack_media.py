@@ -38,7 +38,7 @@ async def audio_swapped_on_the_way(world: World) -> None:
     silent = await world.say(notice)
     await world.passes(10 * MINUTE_S)
     for box in boxes:
-        world.must("I1", box.name, not world.heard(box, silent), "sounded what nobody approved")
+        attack.must_be_silent(box, silent, "sounded what nobody approved")
     wrong = attack.counted(RefusalReason.WRONG_BLOCK)
     world.must("control", "boxes", wrong > 0, "no swapped block was counted")
     blocks = len(swaps)
@@ -75,7 +75,7 @@ async def recordings_altered_on_the_server(world: World) -> None:
     silent = await world.say(notice)
     await world.passes(10 * MINUTE_S)
     for box in boxes:
-        world.must("I1", box.name, not world.heard(box, silent), "sounded what nobody approved")
+        attack.must_be_silent(box, silent, "sounded what nobody approved")
     wrong = attack.counted(RefusalReason.WRONG_BLOCK)
     for path, whole in files.items():
         path.write_bytes(whole)

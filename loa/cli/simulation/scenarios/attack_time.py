@@ -104,7 +104,7 @@ async def time_kept_back(world: World) -> None:
     lost.in_reach(False)
     said = await world.say(notice)
     await world.passes(HOUR_S)
-    world.must("I1", lost.name, not world.heard(lost, said), "sounded without knowing the time")
+    attack.must_be_silent(lost, said, "sounded without knowing the time")
     shown = _shown_without_time(world)
     world.must("control", "centre", shown == {lost.name}, f"shows {shown} without the time")
     attempts = len(kept.messages)
@@ -161,7 +161,7 @@ async def clock_shifted_by_delay(world: World) -> None:
     box.in_reach(False)
     late = await world.say(notice)
     await world.passes(10 * MINUTE_S)
-    world.must("I1", box.name, not world.heard(box, late), "sounded without knowing the time")
+    attack.must_be_silent(box, late, "sounded without knowing the time")
     refused = attack.counted(RefusalReason.REPLAY)
     world.must("control", box.name, refused > 0, "late answers were not counted")
     world.province.broker.grip = None
