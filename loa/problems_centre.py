@@ -100,14 +100,14 @@ CENTRE_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
     "emergency_needs_release": (
         "Cảnh báo khẩn cấp phải do người có thẩm quyền ký phát",
         "An emergency is released by people who are appointed to, not by this",
-        "Dùng mức ưu tiên ({limit}), hoặc quy trình cảnh báo khẩn cấp.",
-        "Use {limit}, or the way of alerts.",
+        "Dùng mức ưu tiên ({limit}), hoặc soạn cảnh báo để người có thẩm quyền ký: loa alert compose.",
+        "Use {limit}, or compose an alert and have it approved: loa alert compose.",
     ),
     "emergency_needs_cancel": (
         "Cảnh báo khẩn cấp phải do người có thẩm quyền ký hủy: {value}",
         "An alert is cancelled by a person who is appointed to, not by this: {value}",
-        "Soạn lệnh hủy và ký bằng khóa của người phụ trách toàn bộ địa bàn của cảnh báo.",
-        "Compose a cancel, and have it approved by somebody appointed over the alert's whole target.",
+        "loa alert cancel, bằng khóa của người phụ trách toàn bộ địa bàn của cảnh báo.",
+        "loa alert cancel, with the key of somebody appointed over the alert's whole target.",
     ),
     "second_person_required": (
         "Cần người thứ hai xác nhận",

@@ -144,6 +144,7 @@ class WiredLink(SerialLink):
         """Its process is gone."""
         if self.is_up:
             self.reach_changed(False)
+        self.reach_changed = lambda _up: None  # what happens to the station later is nothing to it
         self._listener = None
         if self._port is not None:
             self._port.close()

@@ -57,7 +57,7 @@ async def test_two_of_the_province_make_it_sound_everywhere(duty: Duty) -> None:
     sent = (await thu.client.get(f"/api/v1/broadcasts/{alert['id']}")).json()
     assert (sent["title"], sent["start_at"]) == ("Bão số 9", half_a_second_after(seen["released_at"]))
     assert [who for _, who, _ in await duty.deeds("approve")][-2:] == ["thu", "hai"]
-    assert [detail for _, _, detail in await duty.deeds("release")] == ["hai, thu"]
+    assert [detail for _, _, detail in await duty.deeds("release")] == ["thu, hai"]
 
 
 async def test_one_person_of_the_province_is_not_enough(duty: Duty) -> None:

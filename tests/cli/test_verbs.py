@@ -4,6 +4,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import urllib.error
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +221,17 @@ def test_the_brokers_configuration_may_be_written_again_for_another_host(shell: 
     (shell.home / "mq" / "centre.env").unlink()
     shell.loa(*words, "--host", "fe80::1")
     assert "@[fe80::1]:8883" in (shell.home / "mq" / "centre.env").read_text()
+
+
+def test_signing_in_while_others_guess(shell: Shell) -> None:
+    who = shell.served.join("guessed", ("operator", "quang-ninh"))
+    codes = []
+    for _ in range(11):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            shell.served.ask("POST", "/api/v1/session", {"account": who.name, "password": "not this one"})
+        codes.append(caught.value.code)
+    assert codes == [401] * 10 + [429]
+    words = ("login", "--account", who.name, "--print-token")
+    assert "[rate_limited]" in shell.as_somebody(LOA_PASSWORD=who.password).loa(*words, expect=1)
+    given = {"LOA_PASSWORD": who.password, "LOA_TOTP_SECRET": who.app.secret}
+    assert shell.as_somebody(**given).loa(*words).startswith("loas_")

@@ -34,7 +34,12 @@ def test_a_wired_box_is_out_of_reach_as_soon_as_its_station_is() -> None:
         station.link.restore()
         await world.passes(2 * MINUTE_S)
         seen.append(box.settled(world.now(), 0))
+        box.power_cut()
+        station.link.drop("cut")
+        station.link.restore()
+        await world.passes(2 * MINUTE_S)
+        seen.append(box.settled(world.now(), 0))
 
     outcome = run_scenario(Scenario("reach", 0, run, 1, 0.0, "2026-11-23T04:00"), 1)
     assert outcome.ok, outcome.breaches
-    assert seen == [True, False, True, False, True]
+    assert seen == [True, False, True, False, True, False], "the last without power"
