@@ -1,18 +1,23 @@
-"""Requests, as in `requests`, about alerts. What would have to be signed is left to test_alerts: who is let in is asked
-here, and an approval that is none tells that.
+"""Requests, as in `requests`, about alerts: who is let in at a place, which an approval that is none tells; and that
+those who are let in succeed, by a key of theirs.
 """
 
 from typing import Any
 
+import httpx
 from sqlmodel import Session
 
-from controller import accounts, code_keeping
+from controller import accounts, code_keeping, keyfiles
 from controller.services import alerts
 from controller.services.context import Context
 from controller.services.emergencies import AlertForm
 from controller.tables import Alert
-from tests.api.province import Province, Visitor, letter
-from tests.api.requests import V1, _told, about, ask, listed, simple
+from devices.protocol.trust import Power
+from loa.names import AreaPath
+from loa.precedence import Kind, Precedence
+from tests.api.province import OWN, Province, Visitor, letter
+from tests.api.requests import V1, _told, about, ask, listed, once, simple
+from tests.api.requests_keys import KEY
 
 NO_APPROVAL = {"approval": "AAAA"}
 
@@ -72,6 +77,47 @@ async def _approve(p: Province, v: Visitor, place: str) -> str:
 async def _cancel(p: Province, v: Visitor, place: str) -> str:
     name = await p.thing(_released, place)
     return _let_in(await v.client.post(f"{V1}/alerts/{name}/cancel", json=NO_APPROVAL))
+
+
+async def _signer(p: Province, v: Visitor) -> Visitor:
+    """Somebody of this role whose key alone releases what concerns Cô Tô, where the role lets them have one."""
+    someone = await p.fresh(v)
+    made = await someone.client.post(f"{V1}/people-keys", json=KEY | {"kind": "live"})
+    centre = p.office.centre
+    if made.status_code == 201:
+        keyfiles.appoint(
+            centre.keys_folder, holder=someone.who.name, public_key=bytes.fromhex(made.json()["public_key"]),
+            area=AreaPath(OWN), ceiling=Precedence.EMERGENCY, powers=Power.APPROVE, kind=Kind.LIVE,
+            now_ms=centre.clock.now_ms(), entropy=centre.entropy, sole=True,
+        )  # fmt: skip
+        centre._read_keys_again()
+        centre.look_again()
+    hashed = accounts.token_hash(someone.who.token)
+    await centre.unit_of_work(lambda db: code_keeping.step_up(db, centre, hashed, with_password=True))
+    return someone
+
+
+async def _signed(p: Province, someone: Visitor) -> tuple[str, httpx.Response]:
+    name = await _composed(p, OWN)
+    seen = (await p.office.client.get(f"{V1}/alerts/{name}")).json()
+    body = {"passphrase": KEY["passphrase"], "kind": "live", "body_sha256": seen["body_sha256"]}
+    return name, await someone.client.post(f"{V1}/alerts/{name}/approvals", json=body)
+
+
+@ask("approve_alert:by_key")
+@once
+async def _approve_by_key(p: Province, v: Visitor, place: str) -> str:
+    _, reply = await _signed(p, await _signer(p, v))
+    return letter(reply)
+
+
+@ask("cancel_alert:by_key")
+@once
+async def _cancel_by_key(p: Province, v: Visitor, place: str) -> str:
+    someone = await _signer(p, v)
+    name, _ = await _signed(p, someone)
+    reply = await someone.client.post(f"{V1}/alerts/{name}/cancel", json={"passphrase": KEY["passphrase"]})
+    return letter(reply)
 
 
 @ask("listen:alert")

@@ -1,6 +1,7 @@
 """The whole API under generated requests, good and bad, as each role: no server error, nothing but what is documented.
 
-That each operation succeeds for each role that may do it, test_permissions.py shows.
+That each operation, those left out here too, succeeds for each role that may do it, test_permissions.py shows: it notes
+the 2xx of its own requests, and fails where one is missing.
 """
 
 import subprocess
