@@ -46,7 +46,7 @@ def _sqlite(connection: PoolProxiedConnection) -> sqlite3.Connection:
 
 def _is_empty(db: Database) -> bool:
     with db.engine.connect() as connection:
-        return bool(_sqlite(connection.connection).execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))
+        return not list(_sqlite(connection.connection).execute("SELECT 1 FROM sqlite_master LIMIT 1"))
 
 
 def _upgrade(self: Database) -> None:
