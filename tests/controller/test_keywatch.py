@@ -37,10 +37,7 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CentreKeys:
 
 
 def codes(keys: CentreKeys, after_days: float = 0) -> list[tuple[str, str]]:
-    """Without the one that stands at all times, as the controller's key of these has no passphrase."""
-    found = [(one.code, one.subject) for one in key_warnings(keys, InstantMs(NOW + round(after_days * DAY)))]
-    found.remove(("controller_plain", "controller"))
-    return found
+    return [(one.code, one.subject) for one in key_warnings(keys, InstantMs(NOW + round(after_days * DAY)))]
 
 
 def roots_of(keys: CentreKeys) -> list[Path]:
