@@ -1,25 +1,26 @@
-"""Requests, as in `requests`, about alerts: who is let in at a place, which an approval that is none tells; and that
-those who are let in succeed, by a key of theirs.
-"""
+"""Requests, as in `requests`, about alerts. Whoever may release where they are has a key that the roots appointed."""
 
-from typing import Any
+import base64
 
-import httpx
 from sqlmodel import Session
 
 from controller import accounts, code_keeping, keyfiles
+from controller.peoplekeys import approve
+from controller.permissions import PROVINCE_ONLY, Role
 from controller.services import alerts
 from controller.services.context import Context
-from controller.services.emergencies import AlertForm
+from controller.services.emergencies import AlertForm, _row
+from controller.services.orders import Targets
 from controller.tables import Alert
+from devices.protocol.approval import read_body
+from devices.protocol.keys import SigningKey
 from devices.protocol.trust import Power
 from loa.names import AreaPath
-from loa.precedence import Kind, Precedence
-from tests.api.province import OWN, Province, Visitor, letter
-from tests.api.requests import V1, _told, about, ask, listed, once, simple
-from tests.api.requests_keys import KEY
+from loa.precedence import Precedence
+from tests.api.province import OWN, PROVINCE, Province, Visitor, letter
+from tests.api.requests import V1, _told, about, ask, listed, simple
 
-NO_APPROVAL = {"approval": "AAAA"}
+RELEASERS = (Role.DUTY_OFFICER, Role.OPERATOR, Role.APPROVER)
 
 
 async def _composed(p: Province, place: str, *, author: str = "somebody", released: bool = False) -> str:
@@ -29,6 +30,8 @@ async def _composed(p: Province, place: str, *, author: str = "somebody", releas
             row = session.get_one(Alert, name)
             row.status, row.released_at = "released", ctx.now
             session.add(row)
+            body = read_body(row.body)
+            _row(session, ctx, body, Targets(body.areas, body.nodes), title="x", bulletins=())
         return name
 
     return await p.change(work, author)
@@ -59,65 +62,39 @@ async def _withdraw(p: Province, v: Visitor, place: str) -> str:
     return letter(await v.client.post(f"{V1}/alerts/{name}/withdraw"))
 
 
-def _let_in(reply: Any) -> str:
-    return "y" if reply.json()["code"] == "bad_approval" else letter(reply)
+async def _signature(p: Province, v: Visitor, body: str) -> dict[str, str]:
+    """By the visitor's own key, made and appointed when it is first needed."""
+    known, centre = ("release key", v.who.name), p.office.centre
+    if known not in p.things:
+        key = SigningKey(centre.entropy(32))
+        p.things[known] = key.seed.hex()
+        if v.role in RELEASERS:
+            keyfiles.appoint(
+                centre.keys_folder, holder=v.who.name, public_key=key.public_key,
+                area=AreaPath(PROVINCE if v.role in PROVINCE_ONLY else OWN), ceiling=Precedence.EMERGENCY,
+                powers=Power.APPROVE, now_ms=centre.clock.now_ms(), entropy=centre.entropy,
+            )  # fmt: skip
+            centre._read_keys_again()
+            await p.change(centre._renew_trust)
+    signed = approve(base64.b64decode(body), SigningKey(bytes.fromhex(p.things[known])))
+    return {"approval": base64.b64encode(signed).decode()}
 
 
 @ask("approve_alert")
 async def _approve(p: Province, v: Visitor, place: str) -> str:
     centre, hashed = p.office.centre, accounts.token_hash(v.who.token)
     await centre.unit_of_work(lambda db: code_keeping.step_up(db, centre, hashed, with_password=True))
-    name = await p.thing(_waiting, place)
+    name = await _waiting(p, place)
     seen = (await p.office.client.get(f"{V1}/alerts/{name}")).json()
-    body = NO_APPROVAL | {"kind": "live", "body_sha256": seen["body_sha256"]}
-    return _let_in(await v.client.post(f"{V1}/alerts/{name}/approvals", json=body))
+    body = {"kind": "live", "body_sha256": seen["body_sha256"]} | await _signature(p, v, seen["body"])
+    return letter(await v.client.post(f"{V1}/alerts/{name}/approvals", json=body))
 
 
 @ask("cancel_alert")
 async def _cancel(p: Province, v: Visitor, place: str) -> str:
-    name = await p.thing(_released, place)
-    return _let_in(await v.client.post(f"{V1}/alerts/{name}/cancel", json=NO_APPROVAL))
-
-
-async def _signer(p: Province, v: Visitor) -> Visitor:
-    """Somebody of this role whose key alone releases what concerns Cô Tô, where the role lets them have one."""
-    someone = await p.fresh(v)
-    made = await someone.client.post(f"{V1}/people-keys", json=KEY | {"kind": "live"})
-    centre = p.office.centre
-    if made.status_code == 201:
-        keyfiles.appoint(
-            centre.keys_folder, holder=someone.who.name, public_key=bytes.fromhex(made.json()["public_key"]),
-            area=AreaPath(OWN), ceiling=Precedence.EMERGENCY, powers=Power.APPROVE, kind=Kind.LIVE,
-            now_ms=centre.clock.now_ms(), entropy=centre.entropy, sole=True,
-        )  # fmt: skip
-        centre._read_keys_again()
-        centre.look_again()
-    hashed = accounts.token_hash(someone.who.token)
-    await centre.unit_of_work(lambda db: code_keeping.step_up(db, centre, hashed, with_password=True))
-    return someone
-
-
-async def _signed(p: Province, someone: Visitor) -> tuple[str, httpx.Response]:
-    name = await _composed(p, OWN)
+    name = await _released(p, place)
     seen = (await p.office.client.get(f"{V1}/alerts/{name}")).json()
-    body = {"passphrase": KEY["passphrase"], "kind": "live", "body_sha256": seen["body_sha256"]}
-    return name, await someone.client.post(f"{V1}/alerts/{name}/approvals", json=body)
-
-
-@ask("approve_alert:by_key")
-@once
-async def _approve_by_key(p: Province, v: Visitor, place: str) -> str:
-    _, reply = await _signed(p, await _signer(p, v))
-    return letter(reply)
-
-
-@ask("cancel_alert:by_key")
-@once
-async def _cancel_by_key(p: Province, v: Visitor, place: str) -> str:
-    someone = await _signer(p, v)
-    name, _ = await _signed(p, someone)
-    reply = await someone.client.post(f"{V1}/alerts/{name}/cancel", json={"passphrase": KEY["passphrase"]})
-    return letter(reply)
+    return letter(await v.client.post(f"{V1}/alerts/{name}/cancel", json=await _signature(p, v, seen["cancel_body"])))
 
 
 @ask("listen:alert")
