@@ -96,7 +96,7 @@ async def test_the_page_from_the_ceremony_to_a_node(tmp_path: Path, monkeypatch:
     now = SystemClock().now_ms()
     rig = _box(tmp_path / "box", first, now, monkeypatch)
     await rig.open()
-    await rig.boot(MemoryStorage())
+    await rig.boot(MemoryStorage(), identity=NodeIdentity(NODE, NODE_KEY, first.roots))
     rig.say(DownChannel.CTL, first.trust(version=now, now_ms=now))
     rig.place()
     await rig.clock.advance(5)
@@ -128,9 +128,8 @@ def _people(page: Page) -> list[Appointment]:
 
 
 def _box(folder: Path, keys: CentreKeys, now: InstantMs, monkeypatch: pytest.MonkeyPatch) -> Rig:
-    """A real node that has pinned these roots; its desk answers as this controller."""
-    identity = NodeIdentity(NODE, NODE_KEY, keys.roots)
-    for name, value in (("IDENTITY", identity), ("CONTROLLER", keys.controller), ("NOW", now)):
+    """Where a real node is tried; its desk answers as this controller."""
+    for name, value in (("CONTROLLER", keys.controller), ("NOW", now)):
         monkeypatch.setattr(rigging, name, value)
     return Rig(folder)
 
