@@ -1,6 +1,7 @@
 """docs/security.md names tests and scenarios that exist and are run."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def test_every_row_of_a_threat_names_what_shows_it() -> None:
 def test_every_named_test_is_collected() -> None:
     files = sorted({file for file, _ in TESTS})
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *files]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    plain = {**os.environ, "PYTEST_ADDOPTS": ""}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=plain)
     collected = {line.partition("[")[0] for line in done.stdout.splitlines()}
     assert {f"{file}::{name}" for file, name in TESTS} <= collected, done.stdout[-2000:]
