@@ -228,6 +228,8 @@ class Storm:
         self._later(2 * HOUR_S, lambda: setattr(memory, "capacity", whole))
 
     def _centre_dies(self) -> None:
+        if self._over:  # decided while the storm went on: the calm is for all to be told, and for the rules to be held
+            return
         self.province.kill_centre()
         self._later(120.0, lambda: self._go(self.province.start_centre()))
 
