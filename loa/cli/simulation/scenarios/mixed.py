@@ -9,4 +9,6 @@ from loa.cli.simulation.world import World
 async def storm(world: World) -> None:
     """Links, power, clocks, disks, broker and centre fail at random while people go on working; then all is mended."""
     await Storm(world.province, StormPlan(boxes=world.boxes, days=world.days), world.progress).run()
-    world.must("control", "centre", world.province.centre is not None, "is not there at the end, so nothing was compared")
+    world.must(
+        "control", "centre", world.province.centre is not None, "is not there at the end, so nothing was compared"
+    )
