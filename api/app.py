@@ -21,12 +21,17 @@ from api.needs import check_routes, permitted
 from api.routes import accounts as account_routes
 from api.routes import (
     alert_approvals,
+    alert_boards,
+    alert_making,
     alerts,
     area_moves,
     areas,
     broadcasts,
     bulletins,
+    cap,
+    cap_out,
     enrolments,
+    escalation,
     events,
     health,
     keys,
@@ -38,14 +43,16 @@ from api.routes import (
     session,
     tokens,
 )
+from api.squeeze import Squeeze
 from controller import accounts
 from controller.accounts import Caller
-from loa.errors import LoaError
+from loa.errors import Fault, LoaError, OperatorNeeded
 
 if TYPE_CHECKING:
     from controller.centre import Centre
 
 _log = logging.getLogger("loa.api")
+_NOTE_WITHIN_S = 0.1
 
 DESCRIPTION = """\
 Decide what every village loudspeaker says and when, and see what was heard.
@@ -67,6 +74,10 @@ TAGS = [
     {
         "name": "alerts",
         "description": "Emergencies: composed by one, approved by as many as it takes, cancelled by one",
+    },
+    {
+        "name": "cap",
+        "description": "Alerts of others in CAP, and ours for others; nothing from outside sounds by itself",
     },
     {"name": "keys", "description": "Who may release what: roots, appointments, people's keys"},
     {"name": "record", "description": "Who did what, and where it was heard"},
@@ -115,12 +126,14 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None, tls_pin: by
     problems.install(app)
     parts = (
         session, account_routes, tokens, areas, area_moves, nodes, enrolments, bulletins, programmes, broadcasts,
-        alerts, alert_approvals, people_keys, keys, record, events, health, page,
+        alerts, alert_approvals, alert_making, alert_boards, escalation, cap_out, cap, people_keys, keys, record,
+        events, health, page,
     )  # fmt: skip
     app.state.ways = [route for part in parts for route in part.router.routes]
     check_routes(app.state.ways)
     for part in parts:
         app.include_router(part.router, dependencies=[Depends(permitted)])
+    app.add_middleware(Squeeze)
     app.add_middleware(Gate, lookup=_lookup_in(centre), limits=limits, throttle=throttle, refused=app.state.refused)
     _describe(app)
     return app
@@ -129,8 +142,12 @@ def create_app(centre: "Centre", *, limits: ApiLimits | None = None, tls_pin: by
 def _lookup_in(centre: "Centre") -> Any:
     async def lookup(secret: str) -> Caller:
         caller = await centre.reading(lambda db: accounts.caller_of(db, centre, secret))
-        if caller.use_is_old:
-            await centre.unit_of_work(lambda db: accounts.note_use(db, centre, caller.token_hash))
+        if caller.use_is_old and centre.db.trouble is None:
+            # Worth a note, and nobody's waiting: whoever releases an alert must not be held up by it.
+            with contextlib.suppress(OperatorNeeded, Fault):
+                await centre.db.unit_of_work(
+                    lambda db: accounts.note_use(db, centre, caller.token_hash), patience_s=_NOTE_WITHIN_S, hurry=True
+                )
         return caller
 
     return lookup

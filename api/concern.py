@@ -46,6 +46,8 @@ class Concerns:
         """Whom an event of this kind about the thing of this name concerns."""
         if kind == "node":
             return Concern(Permission.NODE_READ, inside=(await self._home(name, data),))
+        if kind in ("cap", "cap_source"):
+            return Concern(Permission.ALERT_READ, inside=(self._centre.province,))
         if kind == "alert":  # once it is released it is no secret
             return await self._centre.reading(lambda db: _of_alert(db, name, self._centre.province))
         if kind == "bulletin":  # a wider area's drafts are its own business
@@ -54,7 +56,7 @@ class Concerns:
             return found if own else Concern(found.permission, inside=found.around)
         if kind == "broadcast" and not name:  # of the shared stream: whose the sound is, nobody else need know
             return Concern(Permission.BROADCAST_READ, inside=(self._centre.province,))
-        if kind == "programme" or (kind in ("broadcast", "coverage", "air") and len(name) == 32):
+        if kind == "programme" or (kind in ("broadcast", "coverage", "air", "board") and len(name) == 32):
             return await self._remembered("programme" if kind == "programme" else "broadcast", name)
         return EVERYBODY
 

@@ -1,6 +1,5 @@
 """The centre's events as server-sent events: numbered, resumable from a short memory, never holding up the centre."""
 
-import asyncio
 import json
 import logging
 from collections import deque
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.concern import EVERYBODY, Concern
-from loa.clock import Clock, rung
+from loa.clock import Bell, Clock
 
 _log = logging.getLogger("loa.api")
 REMEMBERED = 1000
@@ -49,7 +48,7 @@ class EventBoard:
         self._boot = boot
         self._told: deque[Told] = deque(maxlen=REMEMBERED)
         self._number = 0
-        self._bell = asyncio.Event()
+        self._bell = Bell()
         self.listeners = 0
         self.closed = False
 
@@ -67,7 +66,7 @@ class EventBoard:
 
     def _ring(self) -> None:
         self._bell.set()
-        self._bell = asyncio.Event()
+        self._bell = Bell()
 
     def _position(self, last_event_id: str | None) -> int | None:
         """The number after which to go on, or None where that is not known any more."""
@@ -105,7 +104,7 @@ class EventBoard:
                     asked_s = self._clock.monotonic_s()
                     if not await still():
                         return
-                if bell is self._bell and not await rung(bell, self._clock, KEEPALIVE_S):
+                if bell is self._bell and not await bell.rings_within(self._clock, KEEPALIVE_S):
                     yield b": still here\n\n"
         finally:
             self.listeners -= 1

@@ -64,6 +64,8 @@ class ApiLimits:
     body_bytes: int = 1 << 20
     map_bytes: int = 32 << 20
     """Of a GeoJSON file."""
+    cap_bytes: int = 8 << 20
+    """Of alerts in CAP: as much as `loa cap check` reads."""
     upload_bytes: int = 512 << 20
     imports_at_once: int = 4
 
@@ -169,7 +171,11 @@ class Gate:
         state["csrf"] = csrf_token(secret) if by_cookie else None
 
     def _body_limit(self, scope: Scope, headers: Headers) -> int:
-        wide = {"/api/v1/bulletins": self._limits.upload_bytes, "/api/v1/areas/import": self._limits.map_bytes}
+        wide = {
+            "/api/v1/bulletins": self._limits.upload_bytes,
+            "/api/v1/areas/import": self._limits.map_bytes,
+            "/api/v1/cap": self._limits.cap_bytes,
+        }
         limit = self._limits.body_bytes
         if scope["method"] == "POST":
             limit = wide.get(scope["path"], limit)

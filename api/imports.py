@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from loa.clock import rung
+from loa.clock import Bell
 from loa.errors import Fault, LoaError, OperatorNeeded, Refused
 from loa.units import InstantMs
 
@@ -33,7 +33,7 @@ class Import:
     stage: str = "reading"
     bulletin: str | None = None
     error: LoaError | None = None
-    over: asyncio.Event = field(default_factory=asyncio.Event)
+    over: Bell = field(default_factory=Bell)
     cancelled: bool = False
     work: "asyncio.Task[None] | None" = None
 
@@ -78,7 +78,7 @@ class Imports:
 
     async def wait(self, item: Import, seconds: float) -> None:
         """Until it is over, but no longer than this."""
-        await rung(item.over, self._centre.clock, seconds)
+        await item.over.rings_within(self._centre.clock, seconds)
 
     def cancel(self, item: Import) -> None:
         """Stop it at its next step. Raises Refused(import_over)."""

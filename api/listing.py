@@ -13,7 +13,7 @@ from controller.services import sight
 from controller.services.areas import lies_in
 from controller.services.context import Context
 from controller.services.emergencies import START_AFTER_MS
-from controller.tables import Alert, Broadcast, Bulletin, Programme, ReceiptRow
+from controller.tables import Alert, Broadcast, Bulletin, CapAlert, Programme, ReceiptRow
 
 Ids = tuple[list[str], str | None]
 
@@ -66,11 +66,39 @@ def alert_ids(
     if area is not None:
         query = query.where(lies_in(Alert.area, [area]))
     waits = col(Alert.expires_at) > ctx.now + START_AFTER_MS
-    if status in ("composed", "expired"):
-        query = query.where(Alert.status == "composed", waits if status == "composed" else ~waits)
+    if status == "expired":
+        query = query.where(col(Alert.status).in_(["composed", "armed"]), ~waits)
+    elif status in ("composed", "armed"):
+        query = query.where(Alert.status == status, waits)
     elif status is not None:
         query = query.where(Alert.status == status)
     return _page(session, query, (col(Alert.composed_at), col(Alert.id)), after, limit)
+
+
+def cap_rows(
+    session: Session,
+    *,
+    state: str | None,
+    source: str | None,
+    refused: bool | None,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> tuple[list[CapAlert], str | None]:
+    """Alerts of others by when they came."""
+    key = (col(CapAlert.received_at), col(CapAlert.id))
+    query: Any = select(CapAlert)
+    if state is not None:
+        query = query.where(CapAlert.state == state)
+    if source is not None:
+        query = query.where(CapAlert.source == source)
+    if refused is not None:
+        query = query.where(col(CapAlert.is_refused) == refused)
+    if after is not None:
+        query = query.where(tuple_(*key) < after)
+    rows: list[CapAlert] = list(session.exec(query.order_by(*(part.desc() for part in key)).limit(limit + 1)))
+    if len(rows) <= limit:
+        return rows, None
+    return rows[:limit], to_cursor(rows[limit - 1].received_at, rows[limit - 1].id)
 
 
 def receipt_rows(

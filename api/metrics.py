@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from api.cap_figures import CapFigures
 from api.events import EventBoard
 from controller.keywatch import WARNING_CODES, days_left, in_office
 from controller.services import nodes
@@ -40,6 +41,7 @@ class Gauges:
         self.registry.register(_Wire(centre))
         self.registry.register(_Keys(centre))
         self.registry.register(_Requests(refused))
+        self._cap = CapFigures(self.registry)
 
     async def text(self) -> bytes:
         """All figures in Prometheus' text format."""
@@ -55,6 +57,7 @@ class Gauges:
             counts.update({one.reason.code: one.count for one in health.refusals})
         for reason, count in counts.items():
             self._refusals.labels(reason).set(count)
+        await self._centre.reading(lambda session: self._cap.look(session, context.now))
         self._listeners.set(self._board.listeners)
         self._free.set(context.media.free_bytes())
         return generate_latest(self.registry)

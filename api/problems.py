@@ -49,9 +49,11 @@ STATUS: dict[str, int] = {
     "drill_mismatch": 409,
     "alert_expired": 409,
     "alert_over": 409,
+    "board_open": 409,
     "alert_not_released": 409,
     "alert_altered": 409,
     "not_your_key": 403,
+    "alerts_own_words": 409,
     "idempotency_conflict": 409,
     "idempotency_unknown": 409,
     "account_exists": 409,
@@ -66,11 +68,20 @@ STATUS: dict[str, int] = {
     "not_approved": 409,
     "withdrawn": 409,
     "locked": 409,
+    "no_release_key": 409,
+    "source_unsigned": 409,
     "key_retired": 409,
     "broadcast_over": 409,
     "bus_address_taken": 409,
     "import_over": 409,
     "cancelled": 409,
+    "not_xml": 400,
+    "bad_encoding": 400,
+    "too_deep": 400,
+    "dtd_forbidden": 400,
+    "signature_invalid": 403,
+    "alert_conflict": 409,
+    "cap_not_composable": 409,
     "too_large": 413,
     "playlist_forbidden": 415,
     "container_forbidden": 415,
@@ -83,6 +94,7 @@ STATUS: dict[str, int] = {
     "internal": 500,
     "busy": 503,
     "database_busy": 503,
+    "voice_unavailable": 503,
     "database_unreachable": 503,
     "centre_full": 507,
     "storage_full": 507,
@@ -95,13 +107,13 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"example": {
         "type": "/problems/volume_range",
-        "title": "A volume is a whole number from 0 to 100",
+        "title": "A volume is a whole number, 0–100",
         "status": 422,
         "code": "volume_range",
-        "detail": "volume_range field=volume limit=0 to 100",
+        "detail": "volume_range field=volume limit=0–100",
         "field": "volume",
-        "limit": "0 to 100",
-        "remedy": "Choose a number from 0 to 100.",
+        "limit": "0–100",
+        "remedy": "Choose a number within 0–100.",
     }})  # fmt: skip
 
     type: str = Field(description="/problems/ and the code")
@@ -172,6 +184,7 @@ def problem_response(error: LoaError, accept_language: str | None) -> JSONRespon
     )
 
 
+_BOUNDS = {"ge": "≥", "le": "≤", "gt": ">", "lt": "<"}
 _OF_PATTERN = {AREA_PATTERN: "bad_area_path", NAME_PATTERN: "bad_node_id"}
 """Codes with an example of what is right, which says more to people than a pattern."""
 
@@ -195,10 +208,17 @@ def refusal_of(errors: Sequence[Any]) -> Refused:
         return Refused("field_required", field=field)
     if kind == "timezone_aware":
         return Refused("timezone_required", field=field, limit="RFC 3339 with a zone")
-    if path and path[-1] == "volume":
-        return Refused("volume_range", field=field, limit="0 to 100")
+    if kind == "volume_range":
+        return Refused(kind, field=field, limit=context["limit"])
     if (code := _OF_PATTERN.get(str(context.get("pattern")))) is not None:
         return Refused(code, field=field, value=str(first.get("input", ""))[:100])
+    if first.get("input", "") is None:
+        return Refused("field_required", field=field)
+    for name, sign in _BOUNDS.items():
+        if name in context:  # in signs and figures, which need no language
+            return Refused(
+                "bad_value", field=field, limit=f"{sign} {context[name]}", reason=str(first.get("input"))[:80]
+            )
     bounds = [f"{name} {context[name]}" for name in sorted(context) if isinstance(context[name], str | int | float)]
     return Refused("bad_value", field=field, limit="; ".join(bounds) or kind, reason=str(first.get("msg", ""))[:200])
 

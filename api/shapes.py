@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -35,6 +36,18 @@ def whole(value: object) -> object:
     return value
 
 
+def volume_within(least: int) -> BeforeValidator:
+    """A whole number from `least` to 100; what is refused says so."""
+
+    def check(value: object) -> object:
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+        if not least <= number <= 100 or number != int(number):
+            raise PydanticCustomError("volume_range", "a volume is a whole number", {"limit": f"{least}–100"})
+        return int(number)
+
+    return BeforeValidator(check)
+
+
 def _plain_text(value: object) -> object:
     """Text without control characters: they have no place in a name and upset terminals and databases."""
     if isinstance(value, str) and any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF or c == "\x7f" for c in value):
@@ -51,7 +64,7 @@ def _countable(moment: datetime) -> datetime:
 InstantIn = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_countable)]
 """RFC 3339 with a zone; refused as `timezone_required` without one."""
 # The bounds come first: behind a validator they would be kept, but not described.
-Volume = Annotated[int, Field(ge=0, le=100), BeforeValidator(whole)]
+Volume = Annotated[int, Field(ge=0, le=100), volume_within(0)]
 AccountText = Annotated[str, Field(max_length=64), BeforeValidator(_plain_text)]
 """An account's name as somebody claims it, whether or not there is one."""
 Text = Annotated[str, Field(max_length=200), BeforeValidator(_plain_text)]
@@ -62,6 +75,8 @@ AREA_PATTERN = r"^[a-z0-9-]{1,32}(/[a-z0-9-]{1,32}){0,2}$"
 NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
 AreaText = Annotated[str, Field(pattern=AREA_PATTERN, max_length=98)]
 NameText = Annotated[str, Field(pattern=NAME_PATTERN, max_length=32)]
+LookedAt = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] | None
+"""The hash of what somebody looked at before they change it; empty: there was nothing. None: nobody asks."""
 
 PrecedenceWord = Literal["ordinary", "priority", "emergency"]
 InterruptionWord = Literal["drop", "restart", "resume"]

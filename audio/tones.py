@@ -38,6 +38,20 @@ def siren(duration_ms: int, *, low_hz: float = 450.0, high_hz: float = 950.0, pe
     return pcm_of(_soft_ends(wave / 1.65) * np.float32(0.7))
 
 
+def two_tone(duration_ms: int, *, low_hz: float = 800.0, high_hz: float = 970.0, each_ms: int = 250) -> Pcm:
+    """Two pitches in turn, as public alarms sound them (BS 5839-1: 800 and 970 Hz, four times a second)."""
+    time = _time(duration_ms)
+    pitch = np.where((time * 1000 / each_ms).astype(np.int64) % 2 == 0, high_hz, low_hz)
+    phase = 2 * np.pi * np.cumsum(pitch) / RATE
+    wave = np.sin(phase) + 0.3 * np.sin(3 * phase)
+    return pcm_of(_soft_ends(wave / 1.3) * np.float32(0.7))
+
+
+def gong() -> Pcm:
+    """Four slow bell tones, 4 s: listen, but no need to run."""
+    return _chime((659.25, 523.25, 659.25, 523.25), step=0.9)
+
+
 @cache
 def opening_chime() -> Pcm:
     """Three bell tones going up: something is about to be said."""
@@ -50,8 +64,8 @@ def closing_chime() -> Pcm:
     return _chime((783.99, 523.25))
 
 
-def _chime(notes: tuple[float, ...]) -> Pcm:
-    step, ring = 0.42, 1.3
+def _chime(notes: tuple[float, ...], *, step: float = 0.42) -> Pcm:
+    ring = 1.3
     total = np.zeros(round((step * (len(notes) - 1) + ring) * RATE), np.float64)
     for number, hertz in enumerate(notes):
         start = round(step * number * RATE)

@@ -6,6 +6,7 @@ signs its health, one that takes audio in), which lives in the client's process.
 
 import collections
 import multiprocessing
+import os
 import resource
 import select
 import time
@@ -287,6 +288,8 @@ class Crowd:
     port: int
     plans: Sequence[ClientPlan]
     processes: int = 2
+    niceness: int = 0
+    """More than 0 where they only stand in for boxes with processors of their own, and others here are measured."""
     _pipes: list[Connection] = field(default_factory=list)
     _children: list[Any] = field(default_factory=list)
     _sizes: list[int] = field(default_factory=list)
@@ -299,6 +302,8 @@ class Crowd:
             some = self.plans[first : first + share]
             child = spawn.Process(target=_run, args=(self.port, there, some, first), daemon=True)
             child.start()
+            assert child.pid is not None
+            os.setpriority(os.PRIO_PROCESS, child.pid, self.niceness)
             there.close()
             self._pipes.append(here)
             self._children.append(child)

@@ -183,6 +183,12 @@ class Served:
         """From the beginning of the process until its API answered."""
 
     @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the API."""
+        assert self._http is not None
+        return self._http.host, self._http.port
+
+    @property
     def pid(self) -> int:
         assert self.process is not None
         return self.process.pid

@@ -174,9 +174,14 @@ def one_time_password(entropy: Entropy) -> str:
     return "-".join(base64.b32encode(entropy(5)).decode().lower()[:4] for _ in range(4))
 
 
+def has_accounts(session: Session) -> bool:
+    """Whether there is any account, disabled ones too."""
+    return session.exec(select(Account.name).limit(1)).first() is not None
+
+
 def ensure_first_account(session: Session, means: Means) -> FirstAccount | None:
     """Make the account `admin` where there is no account at all. Returns what is to be printed once."""
-    if session.exec(select(Account.name).limit(1)).first() is not None:
+    if has_accounts(session):
         return None
     first = FirstAccount(one_time_password(means.entropy), codes.new_secret(means.entropy))
     session.add(

@@ -6,33 +6,41 @@ tables, so a centre that was killed takes everything up again when it starts.
 
 import asyncio
 import contextlib
-import fcntl
 import logging
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import replace
 from functools import cached_property
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlmodel import Session
 
 from controller import codes, keyfiles, restored
 from controller.alert_desk import AlertDesk
+from controller.board_desk import BoardDesk
 from controller.broker import Broker, choose_broker
 from controller.broker_files import broker_tls
+from controller.cap.signing import CapSigner
+from controller.cap_desk import CapDesk
+from controller.cap_identity import cap_identity, cap_schemes
 from controller.config import CentreConfig
+from controller.deedlog import DeedLog, UnwrittenDeeds
 from controller.desk import CentreDesk
 from controller.enrolment_desk import EnrolmentDesk
 from controller.events import Events
+from controller.feeds.poller import CapFeeds
+from controller.folder import take_folder
 from controller.keydisk import Ask
 from controller.keyfiles import CentreKeys
 from controller.keywatch import KeyWarning, key_warnings
 from controller.media import MediaStore
+from controller.notice_desk import NoticeDesk
 from controller.permissions import Actor
-from controller.services import areas, due, record, settings, trust
-from controller.services.context import ORIGIN, Changed, Context, Outgoing
+from controller.recordkeeper import RecordKeeper
+from controller.services import areas, due, settings, trust
+from controller.services.context import CONTROLLER, ORIGIN, Changed, Context, Outgoing
+from controller.services.streams import DueStream
 from controller.store import Database
 from controller.wire.common import Waker, WireContext, keep_going
 from controller.wire.transmitter import Transmitter
@@ -42,7 +50,7 @@ from devices.protocol.refusal import WireRefusal
 from devices.protocol.topics import AreaChannel
 from loa.clock import Clock, SystemClock
 from loa.entropy import Entropy, system_entropy
-from loa.errors import LoaError, Refused
+from loa.errors import LoaError
 from loa.names import AreaPath
 from loa.problems import explain
 from loa.units import InstantMs
@@ -50,8 +58,6 @@ from scheduler.clock import DueClock
 
 T = TypeVar("T")
 _keys_log = logging.getLogger("loa.keys")
-CONTROLLER = "loa"
-"""The account under which the controller acts by itself."""
 _LONGEST_PAUSE_S = 30.0
 """What is due is looked at this often at least, so that a wall clock that jumped is noticed."""
 _SHORTEST_PAUSE_MS = 50
@@ -72,8 +78,6 @@ class Centre(CentreDesk):
         self._due_waker = Waker()
         self._due_clock: DueClock | None = None
         self._done_at = clock.now_ms()
-        self._looked_at = InstantMs(clock.now_ms() - 2 * record.DAY_MS)
-        """Receipts that came in by then were compared with the record."""
 
     db: Database
     media: MediaStore
@@ -84,6 +88,13 @@ class Centre(CentreDesk):
     transmitter: Transmitter
     enrolment: EnrolmentDesk
     alerts: AlertDesk
+    boards: BoardDesk
+    notices: NoticeDesk
+    cap: CapDesk
+    cap_sender: str
+    """As our own alerts in CAP name us."""
+    cap_signer: CapSigner | None
+    cap_feeds: CapFeeds
     threads: bool
 
     @classmethod
@@ -102,7 +113,7 @@ class Centre(CentreDesk):
         controller_locked, wrong_passphrase, file_missing), OperatorNeeded(broker_unreachable, database_...).
         """
         config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        centre = cls(config, clock or SystemClock(), entropy, _take_folder(config.data))
+        centre = cls(config, clock or SystemClock(), entropy, take_folder(config.data))
         try:
             await centre._open(link)
         except BaseException:
@@ -130,8 +141,17 @@ class Centre(CentreDesk):
         self.media = MediaStore(config.media_folder)
         self.incoming_folder.mkdir(parents=True, exist_ok=True)
         self._open_keys()
+        deeds = DeedLog(config.data / "deeds.log")
+        closing.callback(deeds.close)
+        await restored.tell_first(self.db, self.context(CONTROLLER), config.data)
+        self.db.unwritten = UnwrittenDeeds(deeds, lambda: self.context(CONTROLLER), lambda: self.keys.roots)
         self.enrolment = EnrolmentDesk(self)
-        self.alerts = AlertDesk(self)
+        self.alerts = AlertDesk(self, deeds)
+        self.boards, self.notices = BoardDesk(self, CONTROLLER), NoticeDesk(self, CONTROLLER)
+        self.boards.noticed = self.notices.wake
+        self.cap_sender, self.cap_signer = cap_identity(self.config, self.province)
+        self.cap = CapDesk(self, self.alerts, self.province, own=self.cap_sender, schemes=cap_schemes(config))
+        self.cap_feeds = CapFeeds(self, self.cap, self.clock, self.entropy)
         await self._first_documents()
         self.broker = None
         if link is None:
@@ -143,15 +163,26 @@ class Centre(CentreDesk):
             lambda: self.context(CONTROLLER),
             notes=config.data / "streams.json",
             health_interval_s=config.health_interval_s,
+            unwritten=deeds,
         )
+        self._record = RecordKeeper(self.db, self.transmitter.send, self._done_at)
         await self.transmitter.start()
         closing.push_async_callback(self.transmitter.stop)
         if self.broker is not None:  # a simulated world has a clock of its own, which a scheduler cannot follow
             self._due_clock = DueClock(self._due_waker.wake)
             self._due_clock.start()
             closing.callback(self._due_clock.stop)
-        keeper = asyncio.create_task(keep_going("due", wire, self._due_turn), name="due")
-        closing.push_async_callback(_cancelled, keeper)
+        self._keep("due", keep_going("due", wire, self._due_turn))
+        self._keep("boards", keep_going("boards", wire, self.boards.turn))
+        self._keep("board changes", self.boards.listen())
+        if self.threads:  # nobody outside is told from a simulated world
+            self._keep("notices", keep_going("notices", wire, self.notices.turn))
+        if self.broker is not None:
+            self._keep("cap", keep_going("cap", wire, self.cap_feeds.turn))
+
+    def _keep(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Go on with it until the centre stops."""
+        self._closing.push_async_callback(_cancelled, asyncio.create_task(work, name=name))
 
     def _open_keys(self) -> None:
         folder = self.config.keys_folder
@@ -203,12 +234,10 @@ class Centre(CentreDesk):
 
         def work(session: Session) -> None:
             areas.ensure_province(session, ctx, self.config.province_name)
-            restored.tell(session, ctx, self.config.data)
             self._renew_trust(session, ctx)
             settings.ensure_settings(session, ctx, health_interval_s=self.config.health_interval_s)
 
         await self.db.unit_of_work(work)
-        restored.told(self.config.data)
 
     def _complain(self, of: str, trouble: str = "") -> None:
         """Once, however often it is met in a row."""
@@ -277,6 +306,10 @@ class Centre(CentreDesk):
         if outgoing:
             self._due_waker.wake()
 
+    async def stream(self, streams: Collection[DueStream]) -> None:
+        """Audio that is announced and that the tables do not tell of yet."""
+        await self.transmitter.streams.adopt(streams)
+
     async def do(self, account: str, change: Callable[[Session, Context], Changed[T]]) -> T:
         """One change in the name of `account`: a unit of work, then the wire."""
         ctx = self.context(account)
@@ -334,29 +367,8 @@ class Centre(CentreDesk):
             self.events.publish("air", broadcast, on=True)
         for broadcast in done.value.ended:
             self.events.publish("broadcast", broadcast, status="ended")
-        head_at = await self._keep_record(ctx)
+        head_at = await self._record.keep(ctx)
         await self._until_due(min((one for one in (done.value.next_at, head_at) if one is not None), default=None))
-
-    async def _keep_record(self, ctx: Context) -> InstantMs | None:
-        """Where broadcasts were heard, and the head for the nodes; when it is due again. Apart from what is urgent."""
-        since, now = self._looked_at, ctx.now
-
-        def look(session: Session) -> tuple[tuple[record.Told, ...], InstantMs | None]:
-            due_at = record.head_due(session, ctx)
-            daily = due_at is not None and due_at <= now
-            return record.untold(session, now, since, daily=daily), due_at
-
-        told, due_at = await self.db.reading(look)
-        if told or (due_at is not None and due_at <= now):
-
-            def write(session: Session) -> tuple[Outgoing, InstantMs | None]:
-                record.write_told(session, ctx, told)
-                return record.issue_head(session, ctx), record.head_due(session, ctx)
-
-            outgoing, due_at = await self.db.unit_of_work(write)
-            await self.transmitter.send(outgoing)
-        self._looked_at = now
-        return due_at
 
     async def _until_due(self, next_at: InstantMs | None) -> None:
         """Until then; earlier where plans changed, the roots signed something, or the wall clock jumped."""
@@ -383,18 +395,3 @@ class Centre(CentreDesk):
 async def _cancelled(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def _take_folder(folder: Path) -> TextIOWrapper:
-    """One process a data folder. The lock goes with the process, however it ends. Raises Refused(already_running)."""
-    lock = (folder / "lock").open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise Refused("already_running", folder=folder) from error
-    lock.seek(0)
-    lock.truncate()
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock

@@ -57,6 +57,14 @@ class CentreConfig(BaseSettings):
     """As people write it; the code where empty."""
     accounts_key: SecretStr = SecretStr("")
     """Seals people's secrets in the database: 32 bytes in hex; in keys/accounts.key where empty."""
+    cap_sender: str = Field(default="", max_length=200, pattern=r"^[^\s,<&]*$")
+    """How our own alerts in CAP name us: a name of our own in the Internet; loa.{province} where empty."""
+    cap_code_schemes: str = ""
+    """Further names (valueName) of schemes that the codes of our areas are in, apart by commas; see docs/cap.md."""
+    cap_key: Path | None = None
+    """Private key, PEM without a passphrase, that signs them; unsigned where there is none."""
+    cap_certificate: Path | None = None
+    """Its certificate, PEM."""
     health_interval_s: int = Field(default=60, ge=1, le=3600)
     keys_passphrase_file: Path | None = None
     """Its first line opens the controller's key. Outside the data folder: who takes that must not have it."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 EventKind = Literal[
-    "node", "broadcast", "bulletin", "programme", "coverage", "air", "alert", "sole_release", "resync"
+    "node", "broadcast", "bulletin", "programme", "coverage", "air", "alert", "board", "sole_release", "direct_release",
+    "cap", "cap_source", "resync",
 ]  # fmt: skip
 QUEUE_LENGTH = 256
 

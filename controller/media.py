@@ -74,6 +74,17 @@ class MediaStore:
             raise Refused("not_found", field="rendition", value=digest.hex())
         return path
 
+    def checked_path(self, manifest: Manifest) -> Path:
+        """As `open_path`, once all of it was read and found as listed. Raises Refused(not_found, content_changed)."""
+        path, blocks = self.open_path(digest_of(encode(manifest))), 0
+        for index, block in enumerate(_blocks(path)):
+            if not manifest.block_holds(index, block):
+                raise Refused("content_changed", field="rendition")
+            blocks += 1
+        if blocks != manifest.block_count:
+            raise Refused("content_changed", field="rendition")
+        return path
+
     def read_block(self, digest: Digest, index: int) -> bytes:
         """Block `index` (4,096 bytes; the last may be short, beyond it none). Raises Refused(not_found)."""
         return self.read_at(digest, index * BLOCK_BYTES, BLOCK_BYTES)

@@ -51,6 +51,8 @@ class Permission(StrEnum):
     """To write down what others may then approve; it makes no sound."""
     ALERT_RELEASE = "alert.release"
     ALERT_CANCEL = "alert.cancel"
+    CAP_SUBMIT = "cap.submit"
+    """To hand in alerts of others: they are judged and wait for people; it makes no sound."""
     NODE_READ = "node.read"
     NODE_ENROL = "node.enrol"
     NODE_VOLUME = "node.volume"
@@ -89,7 +91,7 @@ _SPEAKS = frozenset({
 })  # fmt: skip
 
 ROLES: dict[Role, frozenset[Permission]] = {
-    Role.DUTY_OFFICER: _SEES | _TAKES_BACK | _SPEAKS | {P.BULLETIN_APPROVE, P.FIGURES_READ},
+    Role.DUTY_OFFICER: _SEES | _TAKES_BACK | _SPEAKS | {P.BULLETIN_APPROVE, P.CAP_SUBMIT, P.FIGURES_READ},
     Role.PROVINCE_ADMIN: _SEES | {
         P.AREA_MANAGE, P.NODE_ENROL, P.SETTINGS_MANAGE, P.FIGURES_READ, P.ACCOUNT_READ, P.ACCOUNT_MANAGE, P.KEY_MANAGE,
         P.RECORD_READ, P.BACKUP_MAKE,

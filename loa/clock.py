@@ -52,27 +52,53 @@ class SystemClock:
         return asyncio.get_running_loop().call_later(max(0.0, seconds), act)
 
 
+class StoppedClock:
+    """One instant, for what is done as of then. Nothing can be waited for by it."""
+
+    def __init__(self, at: InstantMs) -> None:
+        self._at = at
+
+    def now_ms(self) -> InstantMs:
+        return self._at
+
+    def monotonic_s(self) -> float:
+        return self._at / 1000
+
+    async def sleep(self, seconds: float) -> None:
+        raise RuntimeError(f"a stopped clock never shows {seconds} s more")
+
+    def call_later(self, seconds: float, act: Callable[[], object]) -> Timer:
+        raise RuntimeError(f"a stopped clock never shows {seconds} s more, for {act}")
+
+
 async def wait_until(clock: Clock, instant: InstantMs) -> None:
     """Wait until the wall clock shows `instant`, looking again after at most 30 s so that a jump is noticed."""
     while (remaining_ms := instant - clock.now_ms()) > 0:
         await clock.sleep(min(30.0, remaining_ms / 1000))
 
 
-async def rung(bell: asyncio.Event, clock: Clock, seconds: float) -> bool:
-    """Wait for the event, at most this long by the clock. Whether it is set.
+class Bell(asyncio.Event):
+    """An event that is waited for with a limit, by one or many, without a task or a time-out for it."""
 
-    Without a task of its own for either, since a station and a centre wait this way all day.
-    """
-    if bell.is_set():
-        return True
-    loop = asyncio.get_running_loop()
-    limit = asyncio.timeout(None)
-    timer = clock.call_later(seconds, lambda: limit.reschedule(loop.time()))
-    try:
-        async with limit:
-            await bell.wait()
-    except TimeoutError:
-        return bell.is_set()
-    finally:
-        timer.cancel()
-    return True
+    def __init__(self) -> None:
+        super().__init__()
+        self._listening: dict[asyncio.Future[bool], None] = {}
+
+    def set(self) -> None:
+        super().set()
+        for ear in self._listening:
+            if not ear.done():
+                ear.set_result(True)
+
+    async def rings_within(self, clock: Clock, seconds: float) -> bool:
+        """Wait for the event, at most this long by the clock. Whether it was set."""
+        if self.is_set():
+            return True
+        ear: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._listening[ear] = None
+        timer = clock.call_later(seconds, lambda: None if ear.done() else ear.set_result(False))
+        try:
+            return await ear or self.is_set()
+        finally:
+            timer.cancel()
+            del self._listening[ear]

@@ -1,6 +1,7 @@
 """Names on the wire: area paths, node and station names. All are plain ASCII, so none can hold a wildcard."""
 
 import re
+from functools import lru_cache
 
 from loa.errors import Refused
 from loa.units import NodeId
@@ -20,8 +21,7 @@ class AreaPath(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> "AreaPath":
-        codes = text.split("/")
-        if not 1 <= len(codes) <= MAX_DEPTH or not all(_good_code(code) for code in codes):
+        if not _good_path(text):
             raise Refused("bad_area_path", field="area", limit="province/commune/village", value=text[:100])
         return super().__new__(cls, text)
 
@@ -36,12 +36,23 @@ class AreaPath(str):
 
     def with_ancestors(self) -> tuple["AreaPath", ...]:
         """This path and those above it, widest first."""
-        codes = self.codes
-        return tuple(AreaPath("/".join(codes[: depth + 1])) for depth in range(len(codes)))
+        return _with_ancestors(self)
 
     def covers(self, other: str) -> bool:
         """Whether `other` is this place or lies within it."""
         return other == self or other.startswith(self + "/")
+
+
+@lru_cache(maxsize=4096)
+def _good_path(text: str) -> bool:
+    codes = text.split("/")
+    return 1 <= len(codes) <= MAX_DEPTH and all(_good_code(code) for code in codes)
+
+
+@lru_cache(maxsize=4096)
+def _with_ancestors(path: str) -> tuple[AreaPath, ...]:
+    codes = path.split("/")
+    return tuple(AreaPath("/".join(codes[: depth + 1])) for depth in range(len(codes)))
 
 
 def _good_code(code: str) -> bool:

@@ -114,6 +114,12 @@ PROBLEMS: dict[str, Words] = {
         "Máy có thể đang quá bận; chạy lại.",
         "The machine may be too busy; run it again.",
     ),
+    "options_exclude": Words(
+        "{field} không đi cùng {value}",
+        "{field} does not go with {value}",
+        "Bỏ một trong hai; xem --help.",
+        "Leave one of the two out; see --help.",
+    ),
     "demo_failed": Words(
         "Chạy thử hỏng: {what}",
         "The demo failed: {what}",

@@ -176,10 +176,10 @@ API_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
         "Send multipart/form-data with the fields that are documented.",
     ),
     "volume_range": (
-        "Âm lượng phải là số nguyên từ 0 đến 100",
-        "A volume is a whole number from 0 to 100",
-        "Chọn một số từ 0 đến 100.",
-        "Choose a number from 0 to 100.",
+        "Âm lượng phải là số nguyên trong khoảng {limit}",
+        "A volume is a whole number, {limit}",
+        "Chọn một số trong khoảng {limit}.",
+        "Choose a number within {limit}.",
     ),
     "timezone_required": (
         "{field} thiếu múi giờ",

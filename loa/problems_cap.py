@@ -139,6 +139,48 @@ CAP_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
         "Nếu cảnh báo vẫn liên quan, soạn tay và chọn địa bàn.",
         "If it concerns us all the same, compose by hand and choose the areas.",
     ),
+    "cap_not_composable": (
+        "Không soạn được cảnh báo từ bản tin này: {value}",
+        "No alert can be composed of this one: {value}",
+        "Chỉ soạn từ cảnh báo thật hoặc diễn tập còn hiệu lực và chưa được soạn.",
+        "Only an Actual or Exercise that still holds and was not composed yet can be.",
+    ),
+    "cap_own": (
+        "Cảnh báo này là của chính trung tâm gửi ra",
+        "This alert is our own, come back to us",
+        "Không cần làm gì.",
+        "Nothing needs doing.",
+    ),
+    "cap_over": (
+        "Nơi gửi đã hủy hoặc thay cảnh báo này",
+        "Its sender has cancelled or replaced this alert already",
+        "Không cần làm gì.",
+        "Nothing needs doing.",
+    ),
+    "bad_source_url": (
+        "Địa chỉ nguồn cảnh báo không dùng được: {value}",
+        "Not a usable address of a source: {value}",
+        "Dùng {limit}, không kèm mật khẩu; nguồn nội bộ thì đánh dấu là nội bộ.",
+        "Use {limit}, with no password in it; mark the source as local for others.",
+    ),
+    "feed_forbidden": (
+        "Không tải từ địa chỉ này: {reason}",
+        "This address is not fetched: {reason}",
+        "Nếu địa chỉ đúng, thêm máy chủ vào danh sách được phép của nguồn, hoặc đánh dấu nguồn là nội bộ.",
+        "If it is right, add the host to those that the source may lead to, or mark the source as local.",
+    ),
+    "feed_unreachable": (
+        "Không tải được nguồn cảnh báo: {reason}",
+        "The source cannot be reached: {reason}",
+        "Kiểm tra mạng và địa chỉ; hệ thống tự thử lại.",
+        "Look at network and address; it is tried again.",
+    ),
+    "feed_bad_reply": (
+        "Nguồn cảnh báo trả lời không dùng được: {reason}",
+        "The source's reply cannot be used: {reason}",
+        "Hỏi nơi phát hành; hệ thống tự thử lại.",
+        "Ask its issuer; it is tried again.",
+    ),
     "bad_places": (
         "Tệp địa bàn không dùng được: {reason}",
         "Not a usable file of places: {reason}",

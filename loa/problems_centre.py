@@ -28,8 +28,8 @@ CENTRE_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
     "content_changed": (
         "Nội dung đã thay đổi",
         "The content has changed",
-        "Xem và nghe lại bản hiện tại, rồi duyệt bản đó.",
-        "Look at the present version, hear it, and approve that one.",
+        "Xem lại (và nghe lại) bản hiện tại, rồi làm lại với bản đó.",
+        "Look at the present version (hear it), then do it again with that one.",
     ),
     "empty_target": (
         "Chưa chọn nơi phát, hoặc nơi đó chưa có bộ thu nào",

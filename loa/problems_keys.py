@@ -91,6 +91,12 @@ KEY_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
         "Mỗi khoá chỉ ký một loại, thật hoặc diễn tập: tạo khoá khác.",
         "A key signs one kind, live or drill: make another key.",
     ),
+    "no_release_key": (
+        "Bạn chưa có khoá phát lệnh ({value}) tại trung tâm",
+        "You have no release key ({value}) at the centre",
+        "Gọi ngay người khác có thể duyệt hoặc huỷ. Tạo khoá ở trang Của tôi rồi xin bổ nhiệm; khoá trên máy: --with.",
+        "Call another who could approve or cancel, now. Make one on the page Mine, have it appointed; or use --with.",
+    ),
     "key_retired": (
         "Khoá {value} đã thôi dùng",
         "Key {value} is retired",

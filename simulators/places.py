@@ -1,6 +1,6 @@
 """A province like Quảng Ninh since July 2025, and the demo's 24 loudspeakers in three of its communes.
 
-Terrain and coordinates are approximate and only for the demo.
+Terrain, coordinates and populations are approximate and only for the demo.
 """
 
 from dataclasses import dataclass
@@ -82,6 +82,7 @@ class Place:
     """land-border, island or nothing."""
     latitude: float | None = None
     longitude: float | None = None
+    population: int | None = None
 
 
 def _read(line: str) -> Place:
@@ -125,29 +126,31 @@ ISLAND = AreaPath("quang-ninh/co-to")
 TOWN = AreaPath("quang-ninh/hong-gai")
 STATION = StationId("hoanh-mo-station")
 
-_VILLAGES: dict[AreaPath, tuple[tuple[str, str, str], ...]] = {
+_VILLAGES: dict[AreaPath, tuple[tuple[str, str, str, int], ...]] = {
     BORDER: (
-        ("dong-thanh", "Đồng Thanh", "thôn"),
-        ("na-sa", "Nà Sa", "thôn"),
-        ("cao-son", "Cao Sơn", "thôn"),
-        ("pac-cuong", "Pắc Cương", "thôn"),
+        ("dong-thanh", "Đồng Thanh", "thôn", 640),
+        ("na-sa", "Nà Sa", "thôn", 410),
+        ("cao-son", "Cao Sơn", "thôn", 350),
+        ("pac-cuong", "Pắc Cương", "thôn", 480),
     ),
     ISLAND: (
-        ("nam-ha", "Nam Hà", "thôn"),
-        ("hai-tien", "Hải Tiến", "thôn"),
-        ("hong-hai", "Hồng Hải", "thôn"),
-        ("thanh-lan", "Thanh Lân", "thôn"),
+        ("nam-ha", "Nam Hà", "thôn", 720),
+        ("hai-tien", "Hải Tiến", "thôn", 890),
+        ("hong-hai", "Hồng Hải", "thôn", 560),
+        ("thanh-lan", "Thanh Lân", "thôn", 930),
     ),
     TOWN: (
-        ("ben-doan", "Bến Đoan", "khu"),
-        ("le-loi", "Lê Lợi", "khu"),
-        ("long-tien", "Long Tiên", "khu"),
-        ("cot-5", "Cột 5", "khu"),
+        ("ben-doan", "Bến Đoan", "khu", 2900),
+        ("le-loi", "Lê Lợi", "khu", 2400),
+        ("long-tien", "Long Tiên", "khu", 3100),
+        ("cot-5", "Cột 5", "khu", 2600),
     ),
 }
 
 VILLAGES: tuple[Place, ...] = tuple(
-    Place(AreaPath(f"{commune}/{code}"), name, kind) for commune, of in _VILLAGES.items() for code, name, kind in of
+    Place(AreaPath(f"{commune}/{code}"), name, kind, population=people)
+    for commune, of in _VILLAGES.items()
+    for code, name, kind, people in of
 )
 
 AREAS: tuple[Place, ...] = (Place(PROVINCE, PROVINCE_NAME, "tỉnh"), *COMMUNES, *VILLAGES)
@@ -160,7 +163,7 @@ def _loudspeakers() -> tuple[LoudspeakerPlan, ...]:
     """Two a village; in the border commune the first of each two hangs on the station's bus."""
     plans: list[LoudspeakerPlan] = []
     for commune, villages in _VILLAGES.items():
-        for place, (code, name, kind) in enumerate(villages):
+        for place, (code, name, kind, _) in enumerate(villages):
             for second in (0, 1):
                 plans.append(
                     LoudspeakerPlan(

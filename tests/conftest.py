@@ -10,6 +10,7 @@ from xdist.remote import Producer
 
 from tests import tools
 from tests.brokers import Mosquitto
+from tests.postgres import Postgres
 from tests.turns import Turns, in_turns
 
 
@@ -60,3 +61,14 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
         yield broker
     finally:
         broker.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One for all of them, started when the first wants it; each has an empty database of its own."""
+    server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

@@ -12,7 +12,8 @@ from controller.accounts import Caller
 from controller.permissions import Post, Role, needs_code
 from controller.services import people
 from controller.services.context import Changed, Context
-from loa.clock import SystemClock
+from loa.clock import Clock, StoppedClock, SystemClock
+from loa.entropy import Entropy
 from loa.names import AreaPath
 
 if TYPE_CHECKING:
@@ -38,9 +39,22 @@ class SignedIn:
     secret: str
 
 
+@dataclass
+class _Moment:
+    """What an account's code is taken with, at one instant: no step ends between making a code and showing it."""
+
+    clock: Clock
+    accounts_key: bytes
+    entropy: Entropy
+    province: AreaPath
+
+
 def code_now(secret: str, now_ms: int, *, steps_on: int = 0) -> str:
     """The code that an authenticator app shows, or the one of so many steps later."""
     return codes.code_of(secret, now_ms // codes.STEP_MS + steps_on)
+
+
+_TO_TYPE_MS = 4_000
 
 
 @dataclass
@@ -51,9 +65,9 @@ class App:
     used: int = 0
 
     def code(self) -> str:
-        """The oldest one that still counts and was not shown yet."""
-        now = SystemClock().now_ms() // codes.STEP_MS
-        self.used = max(self.used + 1, now - codes.WINDOW)
+        """The oldest that was not shown yet and still counts when it has been typed and sent."""
+        then = (SystemClock().now_ms() + _TO_TYPE_MS) // codes.STEP_MS
+        self.used = max(self.used + 1, then - codes.WINDOW)
         return codes.code_of(self.secret, self.used)
 
 
@@ -75,8 +89,9 @@ async def join(centre: "Centre", name: str, *posts: tuple[Role, str], with_code:
         if with_code or needs_code(post.role for post in held):
             secret = code_keeping.begin_code(session, centre, name)
             who = Caller(name, session=True, token_hash=accounts.token_hash(made.secret))
-            early = code_now(secret, centre.clock.now_ms(), steps_on=-1)  # leaves this step's for the test
-            code_keeping.confirm_code(session, centre, who, early)
+            moment = _Moment(StoppedClock(centre.clock.now_ms()), centre.accounts_key, centre.entropy, centre.province)
+            early = code_now(secret, moment.clock.now_ms(), steps_on=-1)  # leaves this step's for the test
+            code_keeping.confirm_code(session, moment, who, early)
         return Changed(SignedIn(name, made.secret, secret))
 
     return await centre.do("tests", work)

@@ -14,22 +14,31 @@ QUIET: Sequence[str] = (
 )
 """How the names of tests begin that measure real time."""
 
+LONG: Sequence[str] = ("tests/api/test_permissions.py::",)
+"""How the names of tests begin for which the others would wait at the end."""
+
 _TURN = "quiet"
 _SHARED = "tests/api/"
-"""These share one office, with its limits on strangers: they stay in one process and in the order of their files."""
+"""A file of these shares one office, with its limits on strangers: it stays in one process, and in its order."""
+_ALONE = "tests/api/test_schemathesis.py"
+"""But what takes half a minute for each role, on a server of its own."""
 
 
 def is_quiet(name: str) -> bool:
     return name.startswith(tuple(QUIET))
 
 
-def _goes_first(item: pytest.Item) -> bool:
-    return item.nodeid.startswith(_SHARED) or item.get_closest_marker("slow") is not None
+def _rank(item: pytest.Item) -> int:
+    if is_quiet(item.nodeid):
+        return 3
+    if item.nodeid.startswith(tuple(LONG)):
+        return 0
+    return 1 if item.nodeid.startswith(_SHARED) or item.get_closest_marker("slow") is not None else 2
 
 
 def in_turns(items: list[pytest.Item]) -> None:
     """Sorts what a process has collected; every process comes to the same order."""
-    items.sort(key=lambda item: (is_quiet(item.nodeid), not _goes_first(item)))
+    items.sort(key=_rank)
 
 
 class Turns(LoadScopeScheduling):  # type: ignore[misc]
@@ -40,8 +49,8 @@ class Turns(LoadScopeScheduling):  # type: ignore[misc]
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(_SHARED):
-            return _SHARED
+        if nodeid.startswith(_SHARED) and not nodeid.startswith(_ALONE):
+            return nodeid.partition("::")[0]
         return _TURN if is_quiet(nodeid) else nodeid
 
     def _assign_work_unit(self, node: WorkerController) -> None:

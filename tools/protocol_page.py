@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from devices.protocol import alerts, common, documents, media, orders, record, refusal, reports, trust
+from devices.protocol import alerts, common, documents, local, media, orders, record, refusal, reports, trust
 from devices.protocol.common import MessageType
 from devices.protocol.envelope import CLASSES
 from devices.protocol.fields import FieldPlan, plan_of
@@ -144,6 +144,7 @@ _MODULES: tuple[ModuleType, ...] = (
     alerts,
     common,
     documents,
+    local,
     media,
     orders,
     record,

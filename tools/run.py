@@ -145,13 +145,13 @@ def _test(rest: list[str]) -> int:
 
 
 def _processes(rest: list[str]) -> list[str]:
-    """As many processes as there are cores, four at most; one where somebody looks into it, or chose a number."""
+    """Two for each core, six at most, as many tests wait for what takes its time; one where somebody looks into it."""
     alone = ("-s", "--capture=no", "--pdb", "--trace", "--co", "--collect-only", "-n", "--numprocesses", "-p")
     if any(a in alone or a.startswith("-n") for a in rest):
         return []
     # All processes must collect the same tests in the same order, also where those are named by a set.
     os.environ.setdefault("PYTHONHASHSEED", str(int.from_bytes(os.urandom(4), "big")))
-    return ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadscope"]
+    return ["-n", str(min(6, 2 * (os.cpu_count() or 1))), "--dist", "loadscope", "--no-loadscope-reorder"]
 
 
 def _lint(rest: list[str]) -> int:

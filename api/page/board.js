@@ -5,11 +5,11 @@ const state = { areas: [], nodes: [], broadcasts: [], coverage: new Map(), bulle
 const time = (iso) => new Date(iso).toLocaleTimeString(language === "vi" ? "vi-VN" : "en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Ho_Chi_Minh" });
 const dayKey = (iso) => new Date(iso).toLocaleDateString("en-CA", { timeZone: "Asia/Ho_Chi_Minh" });
 function day(iso) {
-  if (dayKey(iso) === dayKey(Date.now())) return word("today");
+  if (dayKey(iso) === dayKey(serverNow())) return word("today");
   return new Date(iso).toLocaleDateString(language === "vi" ? "vi-VN" : "en-GB", { weekday: "short", day: "numeric", month: "numeric", timeZone: "Asia/Ho_Chi_Minh" });
 }
 function ago(iso) {
-  const s = Math.max(0, Math.round((Date.now() - Date.parse(iso)) / 1000));
+  const s = Math.max(0, Math.round((serverNow() - Date.parse(iso)) / 1000));
   if (s < 5) return word("ago_now");
   if (s < 90) return word("ago_s", { n: s });
   if (s < 5400) return word("ago_min", { n: Math.round(s / 60) });
@@ -25,7 +25,7 @@ const targetWords = (b) => [...b.target_areas.map(areaName), ...b.target_nodes].
 const endOf = (b) => Date.parse(b.start_at) + b.duration_ms;
 
 function soundingNow() {
-  const now = Date.now();
+  const now = serverNow();
   const playing = new Set(state.nodes.map((n) => n.health && n.health.playing).filter(Boolean));
   return state.broadcasts.filter((b) => !["recalled", "withdrawn", "crowded_out"].includes(b.status) &&
     (playing.has(b.id) || (now < endOf(b) && Date.parse(b.start_at) - now < 60000)))
@@ -36,22 +36,27 @@ function showAir() {
   const live = soundingNow();
   const playingAt = (b) => state.nodes.filter((n) => n.health && n.health.playing === b.id).length;
   $("air").replaceChildren(...live.map((b) => {
-    const wait = Math.ceil((Date.parse(b.start_at) - Date.now()) / 1000);
+    const wait = Math.ceil((Date.parse(b.start_at) - serverNow()) / 1000);
     return make("div", { class: "item row tight" },
       make("div", { class: "grow" }, make("b", {}, b.title), " ", precedenceTag(b), make("div", { class: "soft" },
         targetWords(b), " · ", wait > 0 ? word("starts_in", { n: wait }) : word("playing_at", { n: playingAt(b) }), " · ", span(b.duration_ms))),
-      !can("broadcast.recall", b.area) ? null : make("button", { class: "stop", type: "button", onclick: (e) => stopBroadcast(b, e.currentTarget) }, word("stop")));
+      b.precedence === "emergency" ? toAlert(b) : !can("broadcast.recall", b.area) ? null : make("button", { class: "stop", type: "button", onclick: (e) => stopBroadcast(b, e.currentTarget) }, word("stop")));
   }));
   document.querySelector(".air").classList.toggle("live", live.length > 0);
   if (live.length) return;
-  const next = state.timetable.find((b) => Date.parse(b.start_at) > Date.now());
+  const next = state.timetable.find((b) => Date.parse(b.start_at) > serverNow());
   $("air").replaceChildren(make("p", { class: "soft" }, word("nothing_on_air"),
     next ? ` ${word("next")}: ${day(next.start_at)} ${time(next.start_at)}, ${next.title} → ${targetWords(next)}` : ""));
 }
 
 function precedenceTag(b) {
+  const alert = b.precedence === "emergency" && state.alerts.find((a) => a.id === b.id);
+  if (alert) return make("span", { class: "kind " + alert.kind }, word("kind_" + alert.kind));
   return b.precedence === "ordinary" ? null : make("span", { class: "tag live" }, word(b.precedence));
 }
+
+/** An emergency is taken back on its own page, by a key. */
+const toAlert = (b) => make("a", { class: "button", href: "#/alerts/" + b.id }, word("open"));
 
 /** The commune of an area, or the province: the first two parts of its path. */
 const communeOf = (path) => path.split("/").slice(0, 2).join("/");
@@ -146,16 +151,16 @@ function coverageBar(c) {
 const _NEXT_SHOWN = 2;
 
 function showBroadcasts() {
-  const planned = state.broadcasts.filter((b) => Date.parse(b.start_at) > Date.now());
+  const planned = state.broadcasts.filter((b) => Date.parse(b.start_at) > serverNow());
   const shown = [...planned.slice(-_NEXT_SHOWN), ...state.broadcasts.filter((b) => !planned.includes(b))].slice(0, 12);
   $("broadcasts").replaceChildren(...shown.map((b) => {
     const coverage = state.coverage.get(b.id);
-    const over = endOf(b) < Date.now() || !["planned", "issued"].includes(b.status);
+    const over = endOf(b) < serverNow() || !["planned", "issued"].includes(b.status);
     const tag = { recalled: "bad", crowded_out: "warn", issued: "ok" }[b.status] || "";
     return make("div", { class: "item" },
       make("div", { class: "row" }, make("b", {}, b.title), precedenceTag(b), make("span", { class: "tag " + tag }, word(over && b.status === "issued" ? "ended" : b.status)),
         make("span", { class: "spring" }),
-        over || !can("broadcast.recall", b.area) ? null : make("button", { class: "small stop", type: "button", onclick: (e) => stopBroadcast(b, e.currentTarget) }, word("recall"))),
+        b.precedence === "emergency" ? toAlert(b) : over || !can("broadcast.recall", b.area) ? null : make("button", { class: "small stop", type: "button", onclick: (e) => stopBroadcast(b, e.currentTarget) }, word("recall"))),
       make("div", { class: "soft" }, make("span", { class: "when" }, `${day(b.start_at)} ${time(b.start_at)}`), ` · ${targetWords(b)} · ${span(b.duration_ms)} · ${word("by", { who: b.created_by })}`),
       ...(coverage && coverage.nodes ? coverageBar(coverage) : []));
   }));
@@ -163,7 +168,7 @@ function showBroadcasts() {
 }
 
 function showTimetable() {
-  const coming = state.timetable.filter((b) => Date.parse(b.start_at) > Date.now()).slice(0, 10);
+  const coming = state.timetable.filter((b) => Date.parse(b.start_at) > serverNow()).slice(0, 10);
   let last = "";
   $("timetable").replaceChildren(...coming.flatMap((b) => {
     const heading = day(b.start_at) === last ? [] : [make("h3", { class: "soft" }, last = day(b.start_at))];
@@ -186,11 +191,11 @@ const loaders = {
   async areas() { state.areas = (await ask("GET", "/areas")).items; fillAreas(); showNodes(); },
   async nodes() { state.nodes = (await ask("GET", "/nodes")).items; showNodes(); showAir(); },
   async broadcasts() {
-    const until = new Date(Date.now() + 3600000).toISOString();
+    const until = new Date(serverNow() + 3600000).toISOString();
     state.broadcasts = (await ask("GET", `/broadcasts?limit=20&until=${encodeURIComponent(until)}`)).items;
     await Promise.all(state.broadcasts.slice(0, 12).map(async (b) => {
       const old = state.coverage.get(b.id);
-      if (old && endOf(b) < Date.now() - 600000) return; // long over: as it was
+      if (old && endOf(b) < serverNow() - 600000) return; // long over: as it was
       state.coverage.set(b.id, await ask("GET", `/broadcasts/${b.id}/coverage?detail=false`));
     }));
     showBroadcasts();
@@ -206,16 +211,31 @@ const loaders = {
   async bulletins() { state.bulletins = (await ask("GET", "/bulletins?limit=12")).items; showBulletins(); },
 };
 const pending = new Map();
+const stale = new Set();
+const took = {};
+/** What only the board shows. */
+const _BOARD_ONLY = ["nodes", "broadcasts", "timetable", "bulletins"];
 
-/** Read a list again soon; many wishes within a moment are one. */
+/** Read a list again soon; many wishes within a moment are one, and over a weak link one takes its time: a tenth of the
+ * line at most goes to a list. What only the board shows waits until somebody looks at it. */
 function refresh(...names) {
   for (const name of names) {
     if (pending.has(name)) continue;
+    if (_BOARD_ONLY.includes(name) && here.part !== "board") { stale.add(name); continue; }
     pending.set(name, setTimeout(async () => {
       pending.delete(name);
+      const began = performance.now();
       try { await loaders[name](); } catch (error) { if (error.status !== 401) console.warn(name, error.code); }
-    }, 250));
+      took[name] = performance.now() - began;
+    }, Math.min(60000, Math.max(250, 10 * (took[name] || 0)))));
   }
+}
+
+/** Somebody looks at the board: what changed meanwhile is read now. */
+function catchUp() {
+  const names = [...stale];
+  stale.clear();
+  refresh(...names);
 }
 
 function showAll() { showAir(); showNodes(); showBroadcasts(); showTimetable(); showBulletins(); fillAreas(); }

@@ -4,7 +4,7 @@ let going = null;
 let chosen = null;
 
 function fillAreas() {
-  for (const select of document.querySelectorAll("select[name=area]")) {
+  for (const select of document.querySelectorAll("select[name=area][data-needs]")) {
     const had = select.value;
     const areas = state.areas.filter((a) => can(select.dataset.needs, a.path));
     const top = Math.min(...areas.map((a) => a.path.split("/").length));
@@ -19,7 +19,7 @@ function showBulletins() {
   $("bulletins").replaceChildren(...state.bulletins.filter((b) => b.status !== "withdrawn").map((b) => make("div", { class: "item" },
     make("div", { class: "row" }, make("b", {}, b.title), make("span", { class: "tag " + (b.status === "approved" ? "ok" : "warn") }, word(b.status))),
     make("div", { class: "soft" }, `${areaName(b.area)} · ${span(b.duration_ms)} · ${word("by", { who: b.author })}`, b.note ? make("div", {}, b.note) : null),
-    ...b.renditions.map((r) => make("audio", { controls: true, preload: "none", src: r.audio })),
+    ...b.renditions.map((r) => make("audio", { controls: true, preload: "none", src: r.audio, "aria-label": b.title })),
     make("div", { class: "row" },
       ...nextStep(b),
       !can("bulletin.withdraw", b.area) ? null : make("button", { class: "quiet small", type: "button", onclick: (e) => act(e.currentTarget, async () => {
@@ -119,12 +119,12 @@ function slot() {
   const form = $("say-form");
   const times = form.times.value.split(",").map((t) => t.trim()).filter(Boolean).map((t) => t.split(":").map(Number)).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   if (!times.length || times.some(([h, m]) => !(h < 24 && m < 60))) return null;
-  const today = dayKey(Date.now());
+  const today = dayKey(serverNow());
   const two = (n) => String(n).padStart(2, "0");
   const first = times[0];
   if (form.days.value === "once") {
-    const now = new Date().toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Ho_Chi_Minh" });
-    const date = `${two(first[0])}:${two(first[1])}` > now ? today : dayKey(Date.now() + 86400000);
+    const now = new Date(serverNow()).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Ho_Chi_Minh" });
+    const date = `${two(first[0])}:${two(first[1])}` > now ? today : dayKey(serverNow() + 86400000);
     return { starts_on: `${date}T${two(first[0])}:${two(first[1])}:00`, recurrence: "" };
   }
   // One rule holds every hour with every minute; times that are not such a grid need BYSETPOS, so they become several programmes.

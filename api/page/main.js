@@ -2,15 +2,13 @@
 // Signing in, the language, and the stream of events that keeps the board true.
 let stream = null;
 
-/** Show one part of the page. */
-function only(part) {
-  for (const name of ["sign-in", "set-up", "board"]) $(name).hidden = name !== part;
-  $("sign-out").hidden = part === "sign-in";
-}
-
 function showSignIn() {
   if (stream) { stream.close(); stream = null; }
   csrf = me = null;
+  setKind("");
+  $("sounding").hidden = true;
+  $("nav").replaceChildren();
+  delete $("nav").dataset.key;
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   only("sign-in");
   $("recovery").hidden = true;
@@ -32,31 +30,48 @@ async function showBoard(session) {
   me = session;
   if (session.set_up_code) { $("who").textContent = session.account; await showSetUp(); return; }
   showAllowed();
-  await loaders.areas();
+  await Promise.all([loaders.areas(), loaders.alerts()]); // what sounds now comes first, over a weak link too
   showWho();
-  only("board");
-  await readAll();
+  if (!state.nodes.length) document.body.classList.add("filling"); // the board shows itself at once whole, or after a while as far as it came
+  const patience = setTimeout(() => document.body.classList.remove("filling"), 4000);
+  route(false);
   listen();
+  try { await readAll(); } finally { clearTimeout(patience); document.body.classList.remove("filling"); }
 }
 
 async function readAll() {
-  await Promise.all([loaders.nodes(), loaders.broadcasts(), loaders.timetable(), loaders.bulletins()]);
+  const wanted = ["nodes", "broadcasts", "timetable", "bulletins"];
+  await Promise.all(wanted.map((name) => loaders[name]().catch((error) => { if (error.status === 401 || !error.status) throw error; console.warn(name, error.code); })));
 }
 
 function listen() {
   setLine("wait");
+  if (stream) stream.close();
   stream = new EventSource("/api/v1/events");
-  stream.onopen = () => setLine("open");
-  stream.onerror = () => { setLine("lost"); if (stream && stream.readyState === EventSource.CLOSED) setTimeout(begin, 3000); };
+  stream.onopen = () => { setLine("open"); setLost(false); };
+  stream.onerror = () => { setLine("lost"); setLost(true); if (stream && stream.readyState === EventSource.CLOSED) again = setTimeout(begin, 3000); };
   const listens = { node: ["nodes"], air: ["nodes", "broadcasts"], coverage: ["broadcasts"], broadcast: ["broadcasts", "timetable"],
-    bulletin: ["bulletins"], programme: ["timetable"], resync: Object.keys(loaders) };
+    bulletin: ["bulletins"], programme: ["timetable"], alert: ["alerts"], cap: ["cap"], board: [] };
   for (const [kind, names] of Object.entries(listens)) stream.addEventListener(kind, () => refresh(...names));
+  let fresh = true; // what was read a moment ago is not read again over a weak link; of alerts not one may be missed
+  stream.addEventListener("resync", () => { refresh(...(fresh ? ["alerts"] : Object.keys(loaders))); fresh = false; });
+  for (const kind of ["alert", "coverage", "broadcast", "air", "board", "resync"]) stream.addEventListener(kind, (event) => alertTold(kind, JSON.parse(event.data)));
+  stream.addEventListener("alert", (event) => { const told = JSON.parse(event.data); if (told.direct_refused) toast(word("direct_refused_told", { why: told.direct_refused }), null, 60000); });
+  stream.addEventListener("direct_release", (event) => { refresh("alerts"); toast(word("direct_told", { sender: JSON.parse(event.data).sender }), null, 60000); });
+  stream.addEventListener("sole_release", (event) => toast(word("sole_told", { who: JSON.parse(event.data).by }), null, 60000));
 }
 
+let again = 0;
+
+/** From the start: who is signed in, the lists, the events. Where the server does not answer, again in a moment. */
 async function begin() {
+  clearTimeout(again);
   if (stream) { stream.close(); stream = null; }
   try { await showBoard(await ask("GET", "/session")); } catch (error) {
-    if (error.status !== 401) { setLine("lost"); setTimeout(begin, 3000); }
+    if (error.status === 401) return;
+    setLine("lost");
+    clearTimeout(again);
+    again = setTimeout(begin, 3000);
   }
 }
 
@@ -78,6 +93,9 @@ $("sign-in-form").onsubmit = async (event) => {
     if (!$("code-field").hidden) { form.code.focus(); form.code.select(); }
   } finally { button.disabled = false; }
 };
+$("try-again").onclick = () => act($("try-again"), begin);
+addEventListener("online", () => { if (me) begin(); });
+addEventListener("offline", () => { setLost(true); if (me) again = setTimeout(begin, 1000); }); // the server may be this very machine
 $("sign-out").onclick = () => act(null, async () => { await ask("DELETE", "/session"); showSignIn(); });
 $("password-form").onsubmit = async (event) => {
   event.preventDefault();
@@ -97,7 +115,7 @@ $("language").onclick = () => {
   localStorage.setItem("loa-language", language);
   fillWords();
   setLine($("line").dataset.how || "");
-  if (me) { showWho(); showAll(); }
+  if (me) { showWho(); showAll(); route(false); }
 };
 $("upload").onsubmit = uploadRecording;
 $("file").onchange = () => {
@@ -109,7 +127,8 @@ $("cancel-import").onclick = cancelImport;
 $("say-close").onclick = () => $("say").close();
 $("say-form").onsubmit = sayIt;
 $("say-form").oninput = sayChanged;
-setInterval(() => { if (!$("board").hidden) { showAir(); showNodes(); } }, 1000);
-setInterval(() => { if (!$("board").hidden) refresh("nodes", "broadcasts"); }, 30000);
+setInterval(() => { if (!$("board").hidden) showAir(); }, 1000);
+setInterval(() => { if (!$("board").hidden) showNodes(); }, 10000); // a province has a thousand: an old computer draws them now and then
+setInterval(() => { if (me) refresh("nodes", "broadcasts", "alerts"); }, 30000);
 fillWords();
 begin();

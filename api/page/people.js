@@ -9,6 +9,7 @@ function can(permission, area) {
 }
 
 function showWho() {
+  if (!me) return;
   const roles = me.roles.map((post) => `${word("role_" + post.role)} · ${areaName(post.area)}`);
   $("who").textContent = [me.account, ...roles].join(" — ");
   $("who").title = roles.join("\n");
@@ -66,15 +67,19 @@ $("recovery").onclick = () => act($("recovery"), async () => showRecoveryCodes(a
 
 let waiting = null;
 
-/** Ask for a fresh code; resolves once the server has taken it, rejects where the person thinks better of it. */
-function freshCode() {
+/** Ask for a fresh code, and the password where that is wanted too; resolves once the server has taken it, rejects
+ * where the person thinks better of it. */
+function freshCode(password = false) {
   if (waiting) return waiting.promise;
-  waiting = {};
+  waiting = { password };
+  $("step-up-hint").textContent = word(password ? "step_up_password_hint" : "step_up_hint");
+  $("step-up-password").hidden = !password;
+  $("step-up-form").password.required = password;
   waiting.promise = new Promise((resolve, reject) => Object.assign(waiting, { resolve, reject }));
   showWrong($("step-up"), null);
   $("step-up-form").reset();
   $("step-up").showModal();
-  $("step-up-form").code.focus();
+  $("step-up-form")[password ? "password" : "code"].focus();
   return waiting.promise;
 }
 $("step-up-form").onsubmit = async (event) => {
@@ -82,13 +87,15 @@ $("step-up-form").onsubmit = async (event) => {
   showWrong($("step-up"), null);
   $("step-up-go").disabled = true;
   try {
-    await ask("POST", "/session/step-up", { code: $("step-up-form").code.value });
+    const form = $("step-up-form");
+    await ask("POST", "/session/step-up", waiting.password ? { code: form.code.value, password: form.password.value } : { code: form.code.value });
+    form.reset();
     waiting.resolve();
     waiting = null;
     $("step-up").close();
   } catch (error) {
     showWrong($("step-up"), error);
-    $("step-up-form").code.select();
+    $("step-up-form")[error.field === "password" ? "password" : "code"].select();
   } finally { $("step-up-go").disabled = false; }
 };
 $("step-up").onclose = () => { if (waiting) { waiting.reject(new Problem({ title: word("nothing_done"), code: "cancelled", status: 0 })); waiting = null; } };

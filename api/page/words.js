@@ -34,7 +34,7 @@ const WORDS = {
   to_area: ["Phát tới", "Broadcast to"], say_now: ["Phát ngay", "At once"], in_programme: ["Đưa vào chương trình", "In the programme"],
   priority_hint: ["Ưu tiên: ngắt bản tin thường đang phát", "Priority: interrupts an ordinary one on the air"],
   at_times: ["Giờ phát", "At"], on_days: ["Ngày", "On"], every_day: ["Mọi ngày", "Every day"], weekdays: ["Thứ 2 đến thứ 6", "Monday to Friday"], weekend: ["Thứ 7, Chủ nhật", "Saturday, Sunday"], once: ["Một lần", "Once"],
-  back: ["Quay lại", "Back"], add_programme: ["Đưa vào", "Add"], next_times: ["Sắp tới: {times}", "Next: {times}"], no_times: ["Không có lần phát nào trong 7 ngày tới.", "It does not happen within the next 7 days."],
+  back: ["Quay lại", "Back"], choose: ["— chọn —", "— choose —"], add_programme: ["Đưa vào", "Add"], next_times: ["Sắp tới: {times}", "Next: {times}"], no_times: ["Không có lần phát nào trong 7 ngày tới.", "It does not happen within the next 7 days."],
   said: ["Đã phát lệnh: {title}", "Issued: {title}"], added: ["Đã đưa vào chương trình: {title}", "Added to the programme: {title}"], undone: ["Đã thu hồi.", "Recalled."], undo: ["Thu hồi", "Recall"],
   loudspeakers: ["Bộ thu", "Loudspeakers"], no_nodes: ["Chưa có bộ thu nào. Xem `loa nodes enrol`.", "No loudspeakers yet. See `loa nodes enrol`."],
   trouble_silent: ["{n} bộ thu mất liên lạc", "{n} out of contact"], do_silent: ["Vẫn phát theo lịch đã lưu nếu có điện. Kiểm tra nguồn điện, rồi đường mạng hoặc SIM tại chỗ.", "They still play the timetable that they keep, if they have power. Check the power there, then the network or SIM."],

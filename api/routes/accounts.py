@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from api.asking import DeskHere
 from api.needs import needs
@@ -46,7 +46,7 @@ class NewRoles(Asked):
 
 
 class Reset(Asked):
-    code: bool = Field(default=False, description="Set codes up anew too: the device is lost")
+    code: StrictBool = Field(default=False, description="Set codes up anew too: the device is lost")
 
 
 class AccountShown(Shown):

@@ -6,11 +6,12 @@ a cancel given twice is one anyhow.
 
 from fastapi import APIRouter, Request, Response
 
-from api.alert_shapes import AlertDetail, ApprovalTaken, NewApproval, SignedBy, kind_of
+from api.alert_shapes import AlertDetail, ApprovalTaken, kind_of
 from api.asking import DeskHere
 from api.needs import needs
 from api.problems import documented, language_of
 from api.routes.alerts import AlertInPath, detail_of
+from api.signing_shapes import NewApproval, SignedBy
 from api.tries import count_try
 from controller.permissions import Permission
 from controller.services.alerts import Seen
@@ -19,11 +20,15 @@ from loa.problems import Language, explain
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
 _SIGNING = (
-    "csrf", "not_found", "wrong_passphrase", "key_retired", "not_your_key", "bad_approval", "drill_mismatch",
+    "csrf", "not_found", "wrong_passphrase", "key_retired", "no_release_key", "not_your_key", "bad_approval",
+    "drill_mismatch",
     "mandate_exceeded", "mandate_expired", "key_revoked", "key_unknown", "alert_over", "alert_expired",
     "field_required",
 )  # fmt: skip
 _RELEASED: dict[Language, str] = {"vi": "Đã phát.", "en": "Released."}
+_ARMED: dict[Language, str] = {
+    "vi": "Đã đủ người duyệt: tự phát khi nguồn báo.", "en": "Approved: it goes out when its source says so.",
+}  # fmt: skip
 
 
 @router.post(
@@ -37,8 +42,8 @@ _RELEASED: dict[Language, str] = {"vi": "Đã phát.", "en": "Released."}
 async def approve_alert(
     alert: AlertInPath, asked: NewApproval, request: Request, response: Response, desk: DeskHere
 ) -> ApprovalTaken:
-    """Approve what you looked at. With enough approvals it is out when this returns: 200. Otherwise 202: one more
-    person is needed.
+    """Approve what you looked at. With enough approvals it is out when this returns, or, where it has a `direct` rule,
+    waits for its source: 200. Otherwise 202: one more person is needed.
 
     Password and code must have been given within five minutes (`/session/step-up`); API tokens never do this.
     """
@@ -51,6 +56,8 @@ async def approve_alert(
     shown = await detail_of(desk, alert)
     if done.released:
         return ApprovalTaken(outcome="released", words=_RELEASED[language], alert=shown)
+    if done.armed:
+        return ApprovalTaken(outcome="armed", words=_ARMED[language], alert=shown)
     response.status_code = 202
     missing = explain(Refused("second_person_required", limit=2), language)
     return ApprovalTaken(outcome="second_person_required", words=f"{missing.title}. {missing.remedy}", alert=shown)

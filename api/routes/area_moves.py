@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from api.asking import DeskHere
 from api.needs import needs
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/v1", tags=["areas"])
 
 class AreaMoveAsked(Asked):
     to: AreaText = Field(examples=["quang-ninh/van-don/thon-1"])
-    dry_run: bool = Field(default=False, description="Only say what would change")
+    dry_run: StrictBool = Field(default=False, description="Only say what would change")
 
 
 class PlaceMoved(Shown):

@@ -22,6 +22,7 @@ router = APIRouter(prefix="/api/v1", tags=["areas"])
 Kind = Annotated[Text, Field(max_length=40)]
 Population = Annotated[int, Field(ge=0, le=100_000_000), BeforeValidator(whole)]
 Language = Annotated[str, Field(pattern="^[a-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}$")]
+Codes = Annotated[list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,40}$")]], Field(max_length=16)]
 Languages = Annotated[list[Language], Field(max_length=16)]
 
 
@@ -57,6 +58,9 @@ class GeoProperties(BaseModel):
     kind: Kind | None = None
     population: Population | None = None
     languages: Languages | None = None
+    codes: Codes | None = Field(
+        default=None, description="Others that stand for it in alerts (CAP geocodes)", examples=[["07207"]]
+    )
 
 
 class GeoFeature(BaseModel):
@@ -151,7 +155,10 @@ def _checked(features: Sequence[GeoFeature]) -> list[AreaFeature]:
         if one.geometry is not None:
             geography.check_geometry(one.geometry, name=said.path, field=f"features.{number}.geometry")
         languages = None if said.languages is None else tuple(said.languages)
-        found.append(AreaFeature(AreaPath(said.path), said.name, said.kind, said.population, languages, one.geometry))
+        codes = None if said.codes is None else tuple(said.codes)
+        found.append(
+            AreaFeature(AreaPath(said.path), said.name, said.kind, said.population, languages, one.geometry, codes)
+        )
     return found
 
 

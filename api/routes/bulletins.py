@@ -1,7 +1,6 @@
 """Bulletins: recordings on their way in, approval, their sound."""
 
 import asyncio
-import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -27,6 +26,7 @@ from api.shapes import (
     moment,
     moment_or_none,
 )
+from api.sound import SOUND, sound_reply
 from api.upload import Uploaded, receive_form
 from controller.permissions import Permission
 from controller.services import areas, bulletins, sight
@@ -37,7 +37,6 @@ from loa.units import Digest
 
 router = APIRouter(prefix="/api/v1", tags=["bulletins"])
 LONGEST_WAIT_S = 30
-_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})\Z")
 FILE_CODES = (
     "empty_audio", "silent_audio", "decode_failed", "duration_limit", "channel_limit", "bad_name", "too_large",
     "playlist_forbidden", "container_forbidden", "archive_forbidden", "drm_protected", "bad_form", "busy",
@@ -78,6 +77,9 @@ class BulletinShown(Shown):
     duration_ms: int
     renditions: list[RenditionShown]
     note: str
+    alert: str | None = Field(
+        description="Of an alert's own words: that alert, which approves them and airs them alone"
+    )
 
 
 class ImportShown(Shown):
@@ -122,6 +124,7 @@ def bulletin_shown(view: BulletinView) -> BulletinShown:
             for rendition in view.renditions
         ],
         note=view.note,
+        alert=view.alert or None,
     )
 
 
@@ -258,7 +261,9 @@ async def get_bulletin(bulletin: Annotated[Hex16, Path()], desk: DeskHere) -> Bu
 
 @router.post(
     "/bulletins/{bulletin}/approve", operation_id="approve_bulletin",
-    responses=documented("csrf", "not_found", "content_changed", "withdrawn", "second_person_required"),
+    responses=documented(
+        "csrf", "not_found", "content_changed", "withdrawn", "second_person_required", "alerts_own_words"
+    ),
 )  # fmt: skip
 @needs(Permission.BULLETIN_APPROVE)
 async def approve(bulletin: Annotated[Hex16, Path()], asked: Approval, desk: DeskHere) -> BulletinShown:
@@ -277,11 +282,7 @@ async def withdraw(bulletin: Annotated[Hex16, Path()], desk: DeskHere) -> Bullet
 
 @router.get(
     "/renditions/{digest}/audio", operation_id="hear", response_class=FileResponse,
-    responses={
-        **documented("not_found", "bad_range"),
-        200: {"description": "Ogg Opus", "content": {"audio/ogg": {}}},
-        206: {"description": "The range that was asked for", "content": {"audio/ogg": {}}},
-    },
+    responses=documented("not_found", "bad_range") | SOUND,
 )  # fmt: skip
 @needs(Permission.BULLETIN_READ)
 async def hear(digest: Annotated[Hex32, Path()], request: Request, desk: DeskHere) -> FileResponse:
@@ -290,17 +291,4 @@ async def hear(digest: Annotated[Hex32, Path()], request: Request, desk: DeskHer
         raise Refused("not_found", field="rendition", value=digest)
     media = desk.centre.context(desk.account).media
     path = await asyncio.to_thread(media.open_path, Digest(bytes.fromhex(digest)))
-    _check_range(request.headers.get("range"), path.stat().st_size)
-    return FileResponse(path, media_type="audio/ogg", headers={"Cache-Control": "private, max-age=31536000, immutable"})
-
-
-def _check_range(asked: str | None, length: int) -> None:
-    """One range within the file, or none. Raises Refused(bad_range)."""
-    if asked is None:
-        return
-    found = _RANGE.match(asked)
-    if found is None or not (found[1] or found[2]):
-        raise Refused("bad_range", field="Range", limit=length)
-    first = int(found[1]) if found[1] else 0
-    if first >= length or (found[2] and (int(found[2]) < first or (not found[1] and int(found[2]) == 0))):
-        raise Refused("bad_range", field="Range", limit=length)
+    return sound_reply(path, request)

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, StrictBool
 from pydantic_core import PydanticCustomError
 
 from api.asking import CentreHere, DeskHere
 from api.needs import needs
 from api.problems import documented
+from api.qr import qr_svg
 from api.routes.nodes import NodeShown, node_shown
 from api.shapes import AreaText, Asked, Hex16, NameText, Page, Shown, Text, moment, moment_or_none, whole
 from controller.permissions import Open, Permission
@@ -99,12 +100,14 @@ class NewLabels(Asked):
     address: Annotated[str, Field(max_length=200)] = Field(
         default="", description="The centre as boxes reach it; as set (LOA_ADDRESS), or as you do, if it is empty"
     )
+    drawn: StrictBool = Field(default=False, description="Draw the QR codes too")
 
 
 class NewLabelShown(Shown):
     id: str
     text: str = Field(description="For the QR code. Shown this once: it is the secret")
     code: str = Field(description="For typing; the same secret")
+    qr: str | None = Field(description="The QR code as SVG, where it was asked for")
 
 
 class LabelShown(Shown):
@@ -175,7 +178,15 @@ async def make_labels(asked: NewLabels, desk: DeskHere, request: Request) -> Pag
     whole_ones = [
         Label(one.id, one.secret, address, request.app.state.tls_pin, roots_pin(centre.keys.roots)) for one in made
     ]
-    return Page(items=[NewLabelShown(id=one.name, text=one.to_text(), code=one.code) for one in whole_ones])
+    drawn: list[str | None] = [None] * len(whole_ones)
+    if asked.drawn:
+        drawn = await centre.aside(lambda: [qr_svg(one.to_text()) for one in whole_ones])
+    return Page(
+        items=[
+            NewLabelShown(id=one.name, text=one.to_text(), code=one.code, qr=qr)
+            for one, qr in zip(whole_ones, drawn, strict=True)
+        ]
+    )
 
 
 @router.get("/labels", operation_id="list_labels", responses=documented())

@@ -47,8 +47,9 @@ class Hearing:
     responses={
         **documented(),
         200: {
-            "description": "An endless text/event-stream of node, broadcast, bulletin, programme, coverage and air "
-            "events, each with `id` in its data. `resync`: events were missed, read the lists again.",
+            "description": "An endless text/event-stream of node, broadcast, bulletin, programme, coverage, alert, "
+            "board (who heard an alert, once a second at most) and air events, each with `id` in its data. `resync`: "
+            "events were missed, read the lists again.",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
     },

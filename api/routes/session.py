@@ -1,10 +1,8 @@
 """Signing in with password and code, setting codes up, giving a fresh one before something sounds, passwords."""
 
 from datetime import datetime
-from io import BytesIO
 from typing import Annotated
 
-import segno
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
@@ -12,6 +10,7 @@ from api.asking import Asker, CentreHere
 from api.gate import COOKIE, ApiLimits, Throttle
 from api.needs import needs, require_fresh_code
 from api.problems import documented
+from api.qr import qr_svg
 from api.shapes import AccountText, Asked, Shown, Text, moment
 from controller import accounts, code_keeping, codes
 from controller.accounts import CODE_FRESH_MS, Caller
@@ -237,7 +236,7 @@ async def begin_code(caller: Asker, centre: CentreHere) -> CodeBegun:
         require_fresh_code(caller, centre.clock.now_ms())
     secret = await centre.unit_of_work(lambda db: code_keeping.begin_code(db, centre, caller.account))
     address = codes.address_of(secret, caller.account)
-    return CodeBegun(secret=secret, address=address, qr=_drawn(address))
+    return CodeBegun(secret=secret, address=address, qr=qr_svg(address))
 
 
 @router.post(
@@ -289,10 +288,3 @@ async def change_password(asked: NewPassword, request: Request, caller: Asker, c
 async def _shown_again(request: Request, centre: CentreHere, caller: Caller) -> SessionShown:
     fresh = await centre.reading(lambda db: accounts.caller_with(db, centre, caller.token_hash))
     return session_shown(fresh, csrf=getattr(request.state, "csrf", None))
-
-
-def _drawn(address: str) -> str:
-    """A QR code as SVG that a page may show without inline styles."""
-    out = BytesIO()
-    segno.make(address, error="m").save(out, kind="svg", scale=5, border=4, xmldecl=False, omitsize=True, light="#fff")
-    return out.getvalue().decode()

@@ -14,14 +14,17 @@ from loa.errors import Refused
 FORM = "loa-backup-1"
 FIRST, LAST = "backup.json", "index.json"
 DATABASE = "loa.db"
+DEEDS = "deeds.log"
+"""See `controller.deedlog`: its copy is made before the tables' is."""
 BROKER_FILES = "broker-files"
 _PIECE = 1 << 18
 _BLOCK = 512
 _LEFT_OUT = re.compile(
-    r"loa\.db(-.*)?$|lock$|streams\.json$|restored\.json$|broker/|incoming/|keys/roots/|"
+    r"loa\.db(-.*)?$|deeds\.log$|lock$|streams\.json$|restored\.json$|broker/|incoming/|keys/roots/|"
     r"(.*/)?\.[^/]*$|(.*/)?mosquitto\.(log|pid)$|.*\.(new|part|age)$"
 )
-"""Made anew by itself, of a running process alone, or not the server's to keep: the roots' private keys."""
+"""Made anew by itself, of a running process alone, or not the server's to keep: the roots' private keys. Of the
+deeds a copy goes along."""
 
 
 @dataclass(frozen=True)

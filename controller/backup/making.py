@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlmodel import Session
 
-from controller.backup.archive import DATABASE, Heading, Unpacked, members_of, packed, unpacked
+from controller.backup.archive import DATABASE, DEEDS, Heading, Unpacked, members_of, packed, unpacked
 from controller.backup.sealing import NO_ROOM, opened, read_key, seal_to
 from controller.backup.snapshot import (
     is_sqlite,
@@ -62,8 +62,9 @@ def make_backup(
 ) -> Made:
     """Write one encrypted file; under its name only once it is whole and on the disk.
 
-    The tables are copied as they are at one moment, then everything that they can refer to. broker_files: what
-    `loa broker-config` wrote; it goes along where it lies outside the data folder. Raises Refused
+    Deeds that the tables may not hold yet come first: whichever of them is written meanwhile is in the tables' copy or
+    in the deeds'. The tables are copied as they are at one moment, then everything that they can refer to.
+    broker_files: what `loa broker-config` wrote; it goes along where it lies outside the data folder. Raises Refused
     (no_centre_here, recipient_missing, already_exists, already_running), Fault(storage_full), OperatorNeeded.
     """
     if not recipients:
@@ -74,12 +75,17 @@ def make_backup(
         raise Refused("no_centre_here", field="data", value=str(data))
     with _alone(data), _room():
         snapshot = data / f".snapshot-{entropy(6).hex()}"
+        deeds = snapshot.with_name(f"{snapshot.name}-deeds")
         try:
+            if (data / DEEDS).exists():
+                deeds.write_bytes((data / DEEDS).read_bytes())
             revision = take_snapshot(database_url, snapshot)
             heading = Heading(
                 id=entropy(16).hex(), made_at=now_ms, province=province, revision=revision, record=_record_in(snapshot)
             )
             members = [(DATABASE, snapshot), *members_of(data, broker_files)]
+            if deeds.exists():
+                members.append((DEEDS, deeds))
             _write(to, packed(heading, _told(members, progress)), recipients)
         finally:
             for left_over in data.glob(f"{snapshot.name}*"):

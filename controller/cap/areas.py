@@ -10,7 +10,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
 from controller.cap.geometry import circle_reaches, covers_point, ring, shape
-from controller.cap.model import Alert, AlertArea
+from controller.cap.model import Alert, AlertArea, Pair
 from controller.cap.names import bare, folded, is_province, parts
 from loa.errors import Refused
 from loa.names import AreaPath
@@ -19,6 +19,11 @@ SLACK_KM: Final = 1.0
 """How far beside a shape a place known by one approximate point may lie and still be in it."""
 
 
+OUR_SCHEMES: Final = frozenset(
+    {"loa", "gso", "gso_code", "vn:gso", "iso_code", "iso3166-2", "cap_code", "profile:cap-vn:location"}
+)
+"""How alerts name the schemes of our codes (a geocode's valueName), versions at their ends left out: our own `loa`, the
+statistics office's, ISO 3166-2, a national profile's. The same number under SAME or FIPS6 is a place in America."""
 NEAR_KM: Final = 100.0
 """Shapes that come no nearer than this to any place we can locate are not for those that we cannot locate either."""
 
@@ -49,12 +54,14 @@ class AreaMatch:
     """Places matched by code or shape; areas known only by name; areas that are nowhere here.
 
     unplaced: how many places of ours could not be held against the alert's shapes since we do not know where they are.
+    unknown: codes like ours (`name=value`) of schemes that are not known to be: they count for nothing.
     """
 
     matched: tuple[AreaPath, ...]
     named: tuple[Named, ...]
     elsewhere: tuple[str, ...]
     unplaced: int = 0
+    unknown: tuple[str, ...] = ()
 
     @property
     def anywhere(self) -> bool:
@@ -68,8 +75,11 @@ class KnownAreas:
 
     areas: tuple[KnownArea, ...]
     province: KnownArea | None = None
+    schemes: frozenset[str] = OUR_SCHEMES
+    """In small letters, without versions."""
     _by_code: Mapping[str, tuple[AreaPath, ...]] = field(init=False, repr=False, compare=False)
     _by_name: Mapping[str, tuple[KnownArea, ...]] = field(init=False, repr=False, compare=False)
+    _inside: Mapping[AreaPath, tuple[KnownArea, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         codes: dict[str, list[AreaPath]] = {}
@@ -79,6 +89,11 @@ class KnownAreas:
                 codes.setdefault(code.casefold(), []).append(area.path)
             for name in {bare(area.name), bare(area.name).rstrip(" 0123456789")}:
                 names.setdefault(name, []).append(area)
+        inside: dict[AreaPath, list[KnownArea]] = {}
+        for area in self.areas:
+            if area.path.parent is not None:
+                inside.setdefault(area.path.parent, []).append(area)
+        object.__setattr__(self, "_inside", {path: tuple(found) for path, found in inside.items()})
         object.__setattr__(self, "_by_code", {code: tuple(paths) for code, paths in codes.items()})
         object.__setattr__(self, "_by_name", {name: tuple(found) for name, found in names.items()})
 
@@ -86,9 +101,20 @@ class KnownAreas:
     def all(self) -> tuple[KnownArea, ...]:
         return (self.province, *self.areas) if self.province else self.areas
 
-    def with_code(self, value: str) -> tuple[AreaPath, ...]:
-        """The places that a geocode's value stands for."""
-        return self._by_code.get(value.strip().casefold(), ())
+    def inside(self, path: AreaPath) -> tuple[KnownArea, ...]:
+        """The places right below a place."""
+        return self._inside.get(path, ())
+
+    def with_code(self, code: Pair) -> tuple[AreaPath, ...]:
+        """The places that a geocode stands for; none where its scheme is not one of ours."""
+        return self._alike(code) if scheme(code.name) in self.schemes else ()
+
+    def is_unknown(self, code: Pair) -> bool:
+        """Whether a geocode's value is a code of ours, and its scheme is not."""
+        return scheme(code.name) not in self.schemes and bool(self._alike(code))
+
+    def _alike(self, code: Pair) -> tuple[AreaPath, ...]:
+        return self._by_code.get(code.value.strip().casefold(), ())
 
     def called(self, description: str) -> tuple[AreaPath, ...]:
         """The places that a description may mean: communes before the province they are in.
@@ -117,6 +143,17 @@ class KnownAreas:
         )
 
 
+def scheme(name: str) -> str:
+    """A valueName as it is compared: profile:CAP-VN:Location:0.3 and profile:cap-vn:location are one."""
+    front, _, version = name.strip().casefold().rpartition(":")
+    return front if front and version.replace(".", "").isdigit() else name.strip().casefold()
+
+
+def schemes_with(more: Iterable[str]) -> frozenset[str]:
+    """The usual ones, and these."""
+    return OUR_SCHEMES | {scheme(one) for one in more if one.strip()}
+
+
 def _plain(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
@@ -126,9 +163,11 @@ def match(alert: Alert, known: KnownAreas) -> AreaMatch:
     matched: dict[AreaPath, None] = {}
     named: list[Named] = []
     elsewhere: dict[str, None] = {}
+    unknown: dict[str, None] = {}
     doubtful = False
     for area in dict.fromkeys(area for info in alert.infos for area in info.areas):
-        found = [path for code in area.geocodes for path in known.with_code(code.value)]
+        found = [path for code in area.geocodes for path in known.with_code(code)]
+        unknown.update({f"{code.name}={code.value}": None for code in area.geocodes if known.is_unknown(code)})
         shaped, near = bool(area.polygons or area.circles), False
         if shaped:
             places, near = _by_shape(area, known)
@@ -142,13 +181,15 @@ def match(alert: Alert, known: KnownAreas) -> AreaMatch:
         else:
             elsewhere[area.description] = None
     unplaced = sum(one.place is None for one in known.areas) if doubtful else 0
-    return AreaMatch(_widest(matched), tuple(named), tuple(elsewhere), unplaced)
+    return AreaMatch(_widest(matched), tuple(named), tuple(elsewhere), unplaced, tuple(unknown))
 
 
 def _by_shape(area: AlertArea, known: KnownAreas) -> tuple[list[AreaPath], bool]:
     """Our places that the shapes hold, and whether the shapes are anywhere near ours."""
     enclosed = _enclosed(area)
-    found, near = [], False
+    found: list[AreaPath] = []
+    # Where we know of no place where it is, nothing can be said to be far from them.
+    near = all(one.place is None for one in known.areas)
     for one in known.areas:
         if one.place is None:
             continue
@@ -156,7 +197,19 @@ def _by_shape(area: AlertArea, known: KnownAreas) -> tuple[list[AreaPath], bool]
         if held or any(circle_reaches(round_, one.place, _slack(one.place)) for round_ in area.circles):
             found.append(one.path)
         near = near or bool(found) or _is_near(area, enclosed, one.place)
-    return found, near
+    return _narrowed(found, known), near
+
+
+def _narrowed(found: list[AreaPath], known: KnownAreas) -> list[AreaPath]:
+    """Where we know where all villages of a commune are and the shapes reach some of them: those, not all of it."""
+    reached = set(found)
+    kept = []
+    for path in found:
+        inside = known.inside(path)
+        within = sum(one.path in reached for one in inside)
+        if not (0 < within < len(inside) and all(one.place is not None for one in inside)):
+            kept.append(path)
+    return kept
 
 
 def _enclosed(area: AlertArea) -> BaseGeometry | None:

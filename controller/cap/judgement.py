@@ -2,10 +2,13 @@
 signature → kind → expiry → area, then whether it was seen before. The first thing that is wrong is what is said.
 """
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
+
+from lxml import etree
 
 from controller.cap.areas import AreaMatch, KnownAreas, match
 from controller.cap.elements import Node
@@ -58,6 +61,13 @@ class Verdict:
     areas: AreaMatch | None = None
     expires: InstantMs | None = None
     by_default: bool = False
+    element: etree._Element | None = field(default=None, compare=False, repr=False)
+    """The alert as it came, signatures and all: to be kept. Acted upon is `signature.element` alone."""
+
+    @property
+    def xml(self) -> bytes:
+        """The alert as a document of its own, b"" where there is none."""
+        return b"" if self.element is None else etree.tostring(self.element, encoding="utf-8", with_tail=False)
 
     @property
     def refused(self) -> bool:
@@ -76,21 +86,32 @@ def judge_file(data: bytes, terms: Terms, memory: Mapping[Name, Digest] | None =
 
     memory: digests by name of alerts accepted earlier; what this file has accepted counts for what follows in it.
     """
+    return in_order(judge_alone(data, terms), memory or {})
+
+
+def judge_alone(data: bytes, terms: Terms) -> tuple[Verdict, ...]:
+    """As `judge_file`, each alert as if it were the first that was ever seen: what takes long of a judgement."""
     try:
         found = alerts_in(read(data))
     except Refused as problem:
         return (Verdict(1, Sketch(), problem.code, problem),)
-    return tuple(_in_order(found, terms, dict(memory or {})))
+    return tuple(judge(one, terms, place) for place, one in enumerate(found, start=1))
 
 
-def judge(found: Found, terms: Terms, memory: Mapping[Name, Digest], place: int = 1) -> Verdict:
-    """The verdict on one alert."""
+def in_order(verdicts: tuple[Verdict, ...], memory: Mapping[Name, Digest]) -> tuple[Verdict, ...]:
+    """Verdicts of `judge_alone`, held against what was seen before: last in the order of the judgement."""
+    known: MutableMapping[Name, Digest] = ChainMap({}, dict(memory))
+    return tuple(_recalled(one, known) for one in verdicts)
+
+
+def judge(found: Found, terms: Terms, place: int = 1) -> Verdict:
+    """The verdict on one alert, whatever was seen before it."""
     if found.element is None:
         problem = found.problem or Refused("not_xml", field="alert", reason="empty")
         return Verdict(place, Sketch(), problem.code, problem)
-    signature = examine(found.element, terms.pinned)
+    signature = _examined(found.element, terms.pinned)
     node = Node(signature.element)
-    base = Verdict(place, sketched(node), "", signature=signature)
+    base = Verdict(place, sketched(node), "", signature=signature, element=found.element)
     expires, by_default = base.sketch.expires(terms.default_life_ms)
     base = replace(base, expires=expires, by_default=by_default)
     try:
@@ -104,11 +125,8 @@ def judge(found: Found, terms: Terms, memory: Mapping[Name, Digest], place: int 
         kind = _check_kind(alert)
         _check_expiry(alert, terms)
         _check_area(alert, areas)
-        known = _check_memory(alert, memory)
     except Refused as problem:
         return replace(base, code=problem.code, problem=problem)
-    if known:
-        return replace(base, code="already_known")
     return replace(base, code="accepted" if kind is Kind.LIVE else f"accepted_{kind}")
 
 
@@ -122,12 +140,25 @@ def expiry_of(info: Info, alert: Alert, default_life_ms: DurationMs) -> InstantM
     return info.expires if info.expires is not None else InstantMs(alert.sent + default_life_ms)
 
 
-def _in_order(found: Iterable[Found], terms: Terms, memory: MutableMapping[Name, Digest]) -> Iterable[Verdict]:
-    for place, one in enumerate(found, start=1):
-        verdict = judge(one, terms, memory, place)
-        if verdict.alert is not None and not verdict.refused:
-            memory[verdict.alert.name] = content_digest(verdict.alert)
-        yield verdict
+def _examined(element: etree._Element, pinned: PinnedKeys) -> SignatureReport:
+    """Under the keys that may speak for this alert's sender; that others are pinned too is said and does not count."""
+    report = examine(element, pinned.speaking_for(sketched(Node(element)).sender))
+    if report.state is SignatureState.UNTRUSTED and report.key in pinned.names:
+        return replace(report, reason="its key is pinned for other senders")
+    return report
+
+
+def _recalled(verdict: Verdict, known: MutableMapping[Name, Digest]) -> Verdict:
+    """The same with what memory says; an accepted one is remembered."""
+    if verdict.alert is None or verdict.refused:
+        return verdict
+    try:
+        if _check_memory(verdict.alert, known):
+            return replace(verdict, code="already_known")
+    except Refused as problem:
+        return replace(verdict, code=problem.code, problem=problem)
+    known[verdict.alert.name] = content_digest(verdict.alert)
+    return verdict
 
 
 def _check_signature(report: SignatureReport) -> None:

@@ -12,7 +12,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape as geometry_of
 from shapely.geometry.base import BaseGeometry
 
-from controller.cap.areas import KnownArea, KnownAreas
+from controller.cap.areas import OUR_SCHEMES, KnownArea, KnownAreas
 from loa.errors import Refused
 from loa.names import AreaPath
 
@@ -21,13 +21,15 @@ _CODES: Final = ("gso_code", "iso_code", "cap_code", "codes")
 """Columns or properties whose values stand for the place in an alert's geocodes, apart by spaces."""
 
 
-def known_areas(data: bytes, province: str | None, name: str = "") -> KnownAreas:
+def known_areas(
+    data: bytes, province: str | None, name: str = "", *, schemes: frozenset[str] = OUR_SCHEMES
+) -> KnownAreas:
     """Places in the form of CSV (code,name,kind,terrain,latitude_approx,longitude_approx) or GeoJSON.
 
     province: the code of the province that they are in, None where it is not known: their codes are their paths then.
-    A code with "/" in it is a whole path. name: the province's, where it is other than its code. GeoJSON features have
-    `code` or `path`, and `name`, among their properties; that whose code is the province's is the province. Raises
-    Refused(bad_places, bad_area_path).
+    A code with "/" in it is a whole path. name: the province's, where it is other than its code. schemes: of their
+    codes. GeoJSON features have `code` or `path`, and `name`, among their properties; that whose code is the province's
+    is the province. Raises Refused(bad_places, bad_area_path).
     """
     try:
         text = data.decode("utf-8-sig")
@@ -43,9 +45,9 @@ def known_areas(data: bytes, province: str | None, name: str = "") -> KnownAreas
     if not found:
         raise Refused("bad_places", field="areas", limit="code, name", reason="no places")
     if top is None:
-        return KnownAreas(tuple(found.values()))
+        return KnownAreas(tuple(found.values()), schemes=schemes)
     whole = found.pop(top, None) or KnownArea(top, name or top.replace("-", " "))
-    return KnownAreas(tuple(found.values()), whole)
+    return KnownAreas(tuple(found.values()), whole, schemes)
 
 
 def _rows(text: str, top: AreaPath | None) -> Iterator[KnownArea]:
@@ -66,10 +68,14 @@ def _features(text: str, top: AreaPath | None) -> Iterator[KnownArea]:
         features = collection["features"]
         for feature in features:
             place = feature.get("geometry")
-            values = {str(key): str(value) for key, value in feature["properties"].items() if value is not None}
+            values = {str(key): _text(value) for key, value in feature["properties"].items() if value is not None}
             yield _area(values, top, None if place is None else _geometry(place))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Refused("bad_places", field="areas", limit="GeoJSON features", reason=type(error).__name__) from error
+
+
+def _text(value: object) -> str:
+    return " ".join(str(one) for one in value) if isinstance(value, list) else str(value)
 
 
 def _area(values: Mapping[str, str], top: AreaPath | None, place: BaseGeometry | None) -> KnownArea:

@@ -61,9 +61,19 @@ class SignatureState(StrEnum):
 
 @dataclass(frozen=True)
 class PinnedKeys:
-    """The public keys that we trust, by their SubjectPublicKeyInfo (DER) → whose they are."""
+    """The public keys that we trust, by their SubjectPublicKeyInfo (DER) → whose they are.
+
+    senders: for whom a key may speak, in CAP's `sender`; one that is not in it may speak for all.
+    """
 
     names: Mapping[bytes, str] = field(default_factory=dict)
+    senders: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
+
+    def speaking_for(self, sender: str) -> "PinnedKeys":
+        """Only those whose word counts for this sender."""
+        if not self.senders:
+            return self
+        return PinnedKeys({k: n for k, n in self.names.items() if k not in self.senders or sender in self.senders[k]})
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,8 @@ class SignatureReport:
     signer: str = ""
     method: str = ""
     reason: str = ""
+    key: bytes = b""
+    """By which it holds, SubjectPublicKeyInfo (DER)."""
 
     @property
     def weak(self) -> bool:
@@ -147,7 +159,7 @@ def _tried(document: etree._Element, place: int, pinned: PinnedKeys, alert: etre
         if signed is not None and signed.tag == alert.tag:
             name = pinned.names.get(key)
             state = SignatureState.UNTRUSTED if name is None else SignatureState.VERIFIED
-            return SignatureReport(state, signed, signer=name or subject, method=method)
+            return SignatureReport(state, signed, signer=name or subject, method=method, key=key)
     if own is None:
         return SignatureReport(SignatureState.UNPROVEN, alert, method=method, reason="it brings no key, and none fits")
     return SignatureReport(SignatureState.BROKEN, alert, method=method, reason="altered")

@@ -1,30 +1,39 @@
 """What people see of an alert before they approve it: its words, whom it means, who has approved and who could."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import func
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
+from controller.services import direct
+from controller.services.alert_release import approvals_of
+from controller.services.alert_updates import last_end_of
 from controller.services.alert_words import Names, alert_words
-from controller.services.alerts import approvals_of, checked_body
+from controller.services.alerts import checked_body
 from controller.services.areas import areas_seen, lies_in
+from controller.services.bulletins import manifest
 from controller.services.context import Context, widest
-from controller.services.emergencies import START_AFTER_MS, enough_of, whole_of
+from controller.services.emergencies import START_AFTER_MS, enough_of, reach_needed
 from controller.services.orders import Targets
 from controller.services.sight import nodes_seen
+from controller.services.stored_sounds import missing_at
 from controller.services.trust import authority_in_force
 from controller.tables import Alert, Area, Broadcast, Bulletin, Node
 from devices.protocol.alerts import AlertAction, AlertBody
 from devices.protocol.approval import is_enough_alone, is_same_person, read_body
+from devices.protocol.common import DRILL_ANNOUNCEMENT
+from devices.protocol.envelope import encode
 from devices.protocol.grants import Grant
+from devices.protocol.media import Manifest, digest_of
 from devices.protocol.refusal import WireRefusal
 from devices.protocol.trust import Power, RootSet
 from loa.errors import Refused
 from loa.names import AreaPath
-from loa.precedence import Precedence
-from loa.units import InstantMs
+from loa.precedence import Kind, Precedence
+from loa.units import Digest, InstantMs
 
 MOST_LISTED = 500
 """So many nodes and villages are named; the counts are of all."""
@@ -90,20 +99,30 @@ class AlertView:
     approvals: tuple[Given, ...]
     could_approve: tuple[Releaser, ...]
     people_needed: int
-    """How many more; 0 once it is released or over."""
+    """How many more; 0 once it is armed, released or over. Armed, and the approvals count no more: again some."""
     broadcast_status: str | None
+    direct_ready: bool = False
+    """It waits for a source and would go out by its word: approvals and source still count."""
+    siren_missing: bool = False
+    """Somewhere in its target the siren's code means nothing."""
+    announcement_missing: bool = False
+    """A drill, and somewhere in its target nodes have nothing to announce it with: none sounds there."""
+    manifests: Mapping[Digest, Manifest] = field(default_factory=dict)
+    """Of what it names: what it takes to compare a sound with the digest that is signed."""
+    replaced_until: InstantMs | None = None
+    """When the last of what it takes the place of would end, where that is later than its own end."""
 
 
 def status_of(session: Session, row: Alert, now: int) -> str:
     """As people are told."""
-    if row.status not in ("composed", "released"):
+    if row.status not in ("composed", "armed", "released"):
         return row.status
     try:
         checked_body(session, row)
     except Refused:
         return ALTERED
     is_late = row.expires_at <= now + START_AFTER_MS
-    return EXPIRED if is_late and row.status == "composed" else row.status
+    return EXPIRED if is_late and row.status in ("composed", "armed") else row.status
 
 
 def alert_view(session: Session, ctx: Context, row: Alert, *, roots: RootSet) -> AlertView:
@@ -113,11 +132,12 @@ def alert_view(session: Session, ctx: Context, row: Alert, *, roots: RootSet) ->
     except WireRefusal:
         body = None
     status = status_of(session, row, ctx.now)
-    targets = Targets(body.areas, body.nodes) if body else Targets((), ())
+    targets = Targets(tuple(AreaPath(path) for path in row.target_areas), body.nodes) if body else Targets((), ())
     names = _names(session, row, body)
     given = _given(session, ctx, row, roots)
     could = _could_approve(session, ctx, body, given, roots) if body else ()
     sent = session.get(Broadcast, row.id)
+    enough, ready = direct.standing_of(session, ctx, row, roots) if status == "armed" else (False, False)
     return AlertView(
         row=row,
         status=status,
@@ -126,9 +146,32 @@ def alert_view(session: Session, ctx: Context, row: Alert, *, roots: RootSet) ->
         reach=reach_of(session, ctx, targets),
         approvals=given,
         could_approve=could,
-        people_needed=_needed(given, could) if status == "composed" else 0,
+        people_needed=_needed(given, could) if status == "composed" or (status == "armed" and not enough) else 0,
+        direct_ready=ready,
         broadcast_status=None if sent is None else sent.status,
+        siren_missing=body is not None and body.siren > 0 and _missing(session, ctx, body, body.siren),
+        announcement_missing=(
+            body is not None and body.kind is Kind.DRILL and _missing(session, ctx, body, DRILL_ANNOUNCEMENT)
+        ),
+        manifests=_manifests(session, body),
+        replaced_until=_would_last(session, row),
     )
+
+
+def sound_of(session: Session, row: Alert, *, language: str | None, rendition: str | None) -> Manifest:
+    """What people hear of an alert before they sign it: a rendition that its body names, the first in a language.
+
+    The manifest is the very one that the body's digest is of. Raises Refused(not_found, alert_altered).
+    """
+    for ref in checked_body(session, row).renditions:
+        if rendition in (None, ref.digest.hex()) and (
+            language is None or language.casefold() == ref.language.casefold()
+        ):
+            held = manifest(session, ref.digest)
+            if digest_of(encode(held)) != ref.digest:
+                raise Refused("alert_altered", field="rendition", value=row.id)
+            return held
+    raise Refused("not_found", field="rendition" if rendition else "language", value=rendition or language or "-")
 
 
 def reach_of(session: Session, ctx: Context, targets: Targets) -> Reach:
@@ -154,6 +197,23 @@ def reach_of(session: Session, ctx: Context, targets: Targets) -> Reach:
             if one.path in seen
         )[:MOST_LISTED],
     )
+
+
+def _manifests(session: Session, body: AlertBody | None) -> dict[Digest, Manifest]:
+    found = {}
+    for ref in body.renditions if body is not None else ():
+        with contextlib.suppress(Refused):
+            found[ref.digest] = manifest(session, ref.digest)
+    return found
+
+
+def _would_last(session: Session, row: Alert) -> InstantMs | None:
+    until = last_end_of(session, row.updates)
+    return until if until is not None and until > row.expires_at else None
+
+
+def _missing(session: Session, ctx: Context, body: AlertBody, code: int) -> bool:
+    return missing_at(session, ctx, body.areas, body.nodes, code)
 
 
 def _people(places: Iterable[AreaPath], found: dict[str, Area]) -> int | None:
@@ -193,7 +253,7 @@ def _counts(session: Session, ctx: Context, data: bytes, approval: bytes, roots:
 def _could_approve(
     session: Session, ctx: Context, body: AlertBody, given: Sequence[Given], roots: RootSet
 ) -> tuple[Releaser, ...]:
-    whole = whole_of(session, body.areas, body.nodes)
+    whole = reach_needed(session, body)
     try:
         authority = authority_in_force(session, ctx, roots)
     except WireRefusal:

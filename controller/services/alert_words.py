@@ -38,6 +38,8 @@ def _vi(body: AlertBody, names: Names) -> tuple[str, ...]:
     times = "Lặp lại đến khi huỷ hoặc hết hạn" if body.repeats == 0 else f"Phát {body.repeats} lần"
     lines.append(times + (f", cách nhau {_seconds(body.gap_ms)} giây" if body.gap_ms else ""))
     lines.append(f"Từ {_when(body.not_before)} đến {_when(body.expires_at)}, giờ Việt Nam")
+    if body.volume is not None:
+        lines.append(f"Âm lượng {body.volume} %, trong mức cho phép của từng nơi")
     if body.references:
         lines.append(f"Thay cho: {_alerts(body, names)}")
     return tuple(lines)
@@ -55,6 +57,8 @@ def _en(body: AlertBody, names: Names) -> tuple[str, ...]:
     times = "Again and again until cancelled or expired" if body.repeats == 0 else f"Played {_times(body.repeats)}"
     lines.append(times + (f", {_seconds(body.gap_ms)} s apart" if body.gap_ms else ""))
     lines.append(f"From {_when(body.not_before)} to {_when(body.expires_at)}, Vietnam's time")
+    if body.volume is not None:
+        lines.append(f"Volume {body.volume} %, as far as each place allows it")
     if body.references:
         lines.append(f"In place of: {_alerts(body, names)}")
     return tuple(lines)

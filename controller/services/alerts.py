@@ -5,25 +5,31 @@ anybody's approval counts: a row that somebody edited is found out. `controller.
 """
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from controller.permissions import Permission
+from controller.services.alert_bodies import AlertForm, compose_alert, compose_cancel, prepare_cancel
+from controller.services.alert_release import Approved, approvals_that_hold, arm, put_out
+from controller.services.alert_updates import (
+    is_cancel_of,
+    is_left_over,
+    may_sound_yet,
+    names_no_other,
+    takes_place_of,
+)
 from controller.services.broadcasts import area_of
-from controller.services.bulletins import approved_bulletins
-from controller.services.context import Changed, Context, note_deed
+from controller.services.context import CONTROLLER, Changed, Context, note_deed
+from controller.services.direct_rules import check_rule, kept
 from controller.services.emergencies import (
     START_AFTER_MS,
-    AlertForm,
     cancel_alerts,
-    compose_alert,
-    compose_cancel,
     enough_of,
     grants_behind,
-    prepare_cancel,
-    release_alert,
     whole_of,
 )
 from controller.services.orders import Targets
@@ -53,16 +59,16 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Approved:
-    """What became of an approval."""
+class Making:
+    """By what an alert was made, beside its bytes: see `tables.Alert`. bulletin: the id of its own words."""
 
-    alert: str
-    released: bool
-    """It is out; otherwise one more person is needed."""
-    now: bool = False
-    """By this very approval."""
-    sole: str = ""
-    """Who released it alone by a sole appointment."""
+    event: str
+    severity: str
+    urgency: str
+    template: str | None
+    source: str | None
+    words: list[dict[str, Any]]
+    bulletin: str | None
 
 
 def digest_of_body(data: bytes) -> str:
@@ -70,11 +76,16 @@ def digest_of_body(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def compose(session: Session, ctx: Context, form: AlertForm, *, title: str) -> str:
+def compose(session: Session, ctx: Context, form: AlertForm, *, title: str, made: Making | None = None) -> str:
     """Write an alert down for people to approve; its id. Nothing goes out.
 
-    Raises Refused as `emergencies.compose_alert`; alert_over and alert_not_released for what it would update.
+    Raises Refused as `alert_bodies.compose_alert` and `direct_rules.check_rule`; alert_over and alert_not_released for
+    what it would update.
     """
+    if form.direct is not None:
+        check_rule(
+            session, form.direct, kind=form.kind, nodes=form.target_nodes, updates=len(form.references)
+        )  # fmt: skip
     for reference in form.references:
         replaced = alert_row(session, ctx, reference, P.ALERT_COMPOSE)
         if checked_body(session, replaced).kind is not form.kind:
@@ -84,16 +95,25 @@ def compose(session: Session, ctx: Context, form: AlertForm, *, title: str) -> s
     if len(data) > MAX_BODY_BYTES:
         raise Refused("too_large", field="target_areas", limit=f"{MAX_BODY_BYTES} bytes")
     body = read_body(data)
+    further = () if form.direct is not None else may_sound_yet(session, body, ctx.now)
+    if further:
+        everything = [one.hex() for one in (*body.references, *further)]
+        data = compose_alert(session, ctx, replace(form, references=everything))
+        body = read_body(data)
+    ended_with_it = [one for one in takes_place_of(session, body) if bytes.fromhex(one.id) in body.references]
     row = Alert(
         id=body.id.hex(), kind=int(body.kind), title=title.strip()[:200],
         area=area_of(session, ctx, Targets(body.areas, body.nodes)), target_areas=[*body.areas],
-        target_nodes=[*body.nodes], bulletins=list(form.bulletins), updates=[one.hex() for one in body.references],
+        target_nodes=[*body.nodes], bulletins=_bulletins(form, made), updates=[one.hex() for one in body.references],
         composed_by=ctx.account, composed_at=body.composed_at, expires_at=body.expires_at, body=data,
-        cancel_body=prepare_cancel(ctx, body),
+        cancel_body=prepare_cancel(ctx, body, ended_with_it), direct=kept(form.direct),
     )  # fmt: skip
+    if made is not None:
+        row.event, row.severity, row.urgency, row.words = made.event, made.severity, made.urgency, made.words
+        row.template, row.source = made.template, made.source
     session.add(row)
     session.flush()
-    note_deed(session, ctx, "compose", "alert", row.id, detail=_fixed(body, data, row.title))
+    note_deed(session, ctx, "compose", "alert", row.id, detail=fixed_words(body, data, _made_as(row)))
     return row.id
 
 
@@ -118,16 +138,27 @@ def checked_body(session: Session, row: Alert) -> AlertBody:
     for field, same in (
         ("id", body.id.hex() == row.id),
         ("kind", int(body.kind) == row.kind),
-        ("target", (list(body.areas), list(body.nodes)) == (row.target_areas, row.target_nodes)),
-        ("expires_at", body.expires_at == row.expires_at),
+        ("target", _is_target_of(row, body)),
+        ("expires_at", body.expires_at == row.expires_at or (_is_part(row) and body.expires_at > row.expires_at)),
         ("updates", [one.hex() for one in body.references] == row.updates),
-        ("body", _composed_words(session, row.id) == _fixed(body, row.body, row.title)),
+        ("body", _composed_words(session, row.id) == fixed_words(body, row.body, _made_as(row))),
     ):
         if not same:
             raise Refused("alert_altered", field=field, value=row.id)
     if row.status == "released" and session.get(Broadcast, row.id) is None:
         raise Refused("alert_altered", field="status", value=row.id)
     return body
+
+
+def _is_part(row: Alert) -> bool:
+    """Whether a source put out a part of it: then the row tells of that."""
+    return row.released_by_cap is not None
+
+
+def _is_target_of(row: Alert, body: AlertBody) -> bool:
+    if _is_part(row):
+        return all(any(area.covers(AreaPath(path)) for area in body.areas) for path in row.target_areas)
+    return (list(body.areas), list(body.nodes)) == (row.target_areas, row.target_nodes)
 
 
 def body_to_approve(session: Session, ctx: Context, name: str, seen: Seen) -> bytes:
@@ -141,7 +172,7 @@ def body_to_approve(session: Session, ctx: Context, name: str, seen: Seen) -> by
 def approve(
     session: Session, ctx: Context, name: str, seen: Seen, approval: bytes, *, roots: RootSet
 ) -> Changed[Approved]:
-    """Keep one person's approval; where it is enough with those that are there, the alert goes out.
+    """Keep one person's approval; where it is enough with those that are there, the alert goes out, or is armed.
 
     Raises Refused as `body_to_approve`, `emergencies.grants_behind` and `release_alert`; not_your_key, withdrawn.
     """
@@ -151,22 +182,17 @@ def approve(
         return Changed(Approved(row.id, released=True, sole=row.sole))
     by_key = replace(ctx, key_id=grants[0].key_id)
     if _keep(session, ctx, row, AlertAction.RELEASE, approval, grants[0]):
-        note_deed(session, by_key, "approve", "alert", row.id, detail=_fixed(body, row.body, grants[0].area))
-    held = [one for one in approvals_of(session, row.id, AlertAction.RELEASE) if _holds(session, ctx, one, row, roots)]
+        note_deed(session, by_key, "approve", "alert", row.id, detail=fixed_words(body, row.body, grants[0].area))
+    held = approvals_that_hold(session, ctx, row, roots)
     try:
         enough = enough_of(session, ctx, row.body, [one.approval for one in held], roots=roots)
     except Refused as error:
         if error.code != "second_person_required":
             raise
-        return Changed(Approved(row.id, released=False))
-    keys = {grant.key_id.hex() for grant in enough}
-    if row.bulletins:
-        approved_bulletins(session, ctx, row.bulletins, field="bulletins")
-    changed = release_alert(
-        session, ctx, row.body, [one.approval for one in held if one.key in keys], roots=roots, title=row.title,
-        bulletins=row.bulletins,
-    )  # fmt: skip
-    _mark_released(session, by_key, row, enough)
+        return Changed(Approved(row.id, released=False, armed=row.status == "armed"))
+    if row.direct is not None:
+        return Changed(arm(session, by_key, row))
+    changed = put_out(session, by_key, row, held, enough, roots=roots)
     return Changed(Approved(row.id, released=True, now=True, sole=row.sole), changed.outgoing)
 
 
@@ -176,9 +202,9 @@ def cancel_to_sign(session: Session, ctx: Context, name: str) -> tuple[Kind, byt
     Raises Refused(not_found, not_permitted, alert_not_released, alert_over).
     """
     row = alert_row(session, ctx, name, P.ALERT_CANCEL)
-    if row.status != "cancelled":
+    if row.status != "cancelled" and not is_left_over(session, row, ctx.now):
         _demand_released(row)
-    if _is_cancel_of(row):
+    if is_cancel_of(session, row):
         return Kind(row.kind), row.cancel_body
     data = compose_cancel(session, ctx, [row.id])
     return read_body(data).kind, data
@@ -192,7 +218,7 @@ def cancel(session: Session, ctx: Context, name: str, data: bytes, approval: byt
     cancel_to_sign(session, ctx, name)
     row = alert_row(session, ctx, name, P.ALERT_CANCEL)
     grants = _own(ctx, grants_behind(session, ctx, data, approval, roots=roots))
-    if [one.hex() for one in read_body(data).references] != [row.id]:
+    if not names_no_other(session, data, row):
         raise Refused("bad_approval", field="approval", reason="another alert")
     changed = cancel_alerts(session, ctx, data, [approval], roots=roots)
     if row.status != "cancelled":
@@ -205,13 +231,13 @@ def cancel(session: Session, ctx: Context, name: str, data: bytes, approval: byt
 def key_to_use(session: Session, ctx: Context, kind: Kind, roots: RootSet) -> str:
     """The id of the acting account's key for this kind: the newest that is in office, else the newest.
 
-    Raises Refused(not_found).
+    Raises Refused(no_release_key).
     """
     own = [
         one.id for one in list_person_keys(session, account=ctx.account) if one.kind is kind and one.retired_at is None
     ]
     if not own:
-        raise Refused("not_found", field="key", value=kind.name.lower())
+        raise Refused("no_release_key", field="key", value=kind.name.lower())
     try:
         grants = authority_in_force(session, ctx, roots).grants
     except WireRefusal:
@@ -225,22 +251,17 @@ def withdraw(session: Session, ctx: Context, name: str) -> str:
     Raises Refused(not_found, not_permitted, alert_over).
     """
     row = alert_row(session, ctx, name, P.ALERT_COMPOSE)
-    if row.composed_by != ctx.account:
+    # Of what nobody here composed, and of what waits for weeks, whoever could have.
+    if row.status != "armed" and row.composed_by not in (ctx.account, CONTROLLER):
         raise Refused("not_permitted", field="alert", value=row.composed_by)
     if row.status == "withdrawn":
         return row.id
-    if row.status != "composed":
+    if row.status not in ("composed", "armed"):
         raise Refused("alert_over", field="alert", value=row.status)
     row.status, row.ended_by, row.ended_at = "withdrawn", ctx.account, ctx.now
     session.add(row)
     note_deed(session, ctx, "withdraw", "alert", row.id, detail=row.title)
     return row.id
-
-
-def approvals_of(session: Session, alert: str, action: AlertAction) -> list[AlertApproval]:
-    """In the order in which they were given."""
-    query = select(AlertApproval).where(AlertApproval.alert == alert, AlertApproval.action == int(action))
-    return list(session.exec(query.order_by(col(AlertApproval.at), col(AlertApproval.key))))
 
 
 def note_altered(session: Session, ctx: Context, name: str, field: str) -> None:
@@ -255,16 +276,30 @@ def _to_approve(session: Session, ctx: Context, name: str, seen: Seen) -> tuple[
         raise Refused("drill_mismatch", field="kind", reason=f"this is {body.kind.name.lower()}")
     if seen.digest != digest_of_body(row.body):
         raise Refused("content_changed", field="body_sha256")
-    if row.status not in ("composed", "released"):
+    if row.status not in ("composed", "armed", "released"):
         raise Refused("alert_over", field="alert", value=row.status)
     if body.expires_at <= ctx.now + START_AFTER_MS:
         raise Refused("alert_expired", field="alert")
     return row, body
 
 
-def _fixed(body: AlertBody, data: bytes, more: str) -> str:
+def fixed_words(body: AlertBody, data: bytes, more: str) -> str:
     """What the record holds of an alert from its composing on."""
     return f"{body.kind.name.lower()} sha256:{digest_of_body(data)} {more}"
+
+
+def _made_as(row: Alert) -> str:
+    """Title, and where it was made of words: a digest of them, so that nobody edits what approvers read."""
+    rule = "" if row.direct is None else f" direct:{json.dumps(row.direct, sort_keys=True)}"
+    if not row.event:
+        return row.title + rule
+    made = [row.event, row.severity, row.urgency, row.template, row.source, row.words]
+    return f"{row.title} made:{hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()}{rule}"
+
+
+def _bulletins(form: AlertForm, made: Making | None) -> list[str]:
+    own = [made.bulletin] if made is not None and made.bulletin is not None else []
+    return [*own, *form.bulletins]
 
 
 def _composed_words(session: Session, name: str) -> str:
@@ -275,22 +310,10 @@ def _composed_words(session: Session, name: str) -> str:
 
 
 def _demand_released(row: Alert) -> None:
-    if row.status == "composed":
+    if row.status in ("composed", "armed"):
         raise Refused("alert_not_released", field="alert", value=row.title)
     if row.status != "released":
         raise Refused("alert_over", field="alert", value=row.status)
-
-
-def _is_cancel_of(row: Alert) -> bool:
-    try:
-        cancel_body, body = read_body(row.cancel_body), read_body(row.body)
-    except WireRefusal:
-        return False
-    return (
-        cancel_body.action is AlertAction.CANCEL
-        and [one.hex() for one in cancel_body.references] == [row.id]
-        and (cancel_body.kind, cancel_body.areas, cancel_body.nodes) == (body.kind, body.areas, body.nodes)
-    )
 
 
 def _own(ctx: Context, grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
@@ -314,26 +337,3 @@ def _keep(session: Session, ctx: Context, row: Alert, action: AlertAction, appro
     )  # fmt: skip
     session.flush()
     return True
-
-
-def _holds(session: Session, ctx: Context, one: AlertApproval, row: Alert, roots: RootSet) -> bool:
-    """Whether an approval that is kept still counts: a person whose key was revoked must not hold up the others."""
-    try:
-        grants_behind(session, ctx, row.body, one.approval, roots=roots)
-    except Refused:
-        return False
-    return True
-
-
-def _mark_released(session: Session, ctx: Context, row: Alert, enough: tuple[Grant, ...]) -> None:
-    row.status, row.released_at = "released", ctx.now
-    alone = enough[0] if len(enough) == 1 and enough[0].sole else None
-    if alone is not None:
-        row.sole = alone.holder
-        note_deed(session, ctx, "release_alone", "alert", row.id, detail=f"{alone.holder} {alone.appointed_area}")
-    session.add(row)
-    for name in row.updates:
-        before = session.get(Alert, name)
-        if before is not None and before.status == "released":
-            before.status, before.ended_by, before.ended_at = "updated", ctx.account, ctx.now
-            session.add(before)

@@ -59,6 +59,8 @@ class BulletinView:
     source_name: str
     note: str
     renditions: tuple[RenditionView, ...]
+    alert: str = ""
+    """Of an alert's own words: that alert."""
 
     @property
     def duration_ms(self) -> DurationMs:
@@ -84,7 +86,7 @@ def draft_bulletin(
         raise Refused("field_required", field="renditions")
     if len(renditions) > MAX_RENDITIONS:
         raise Refused("too_many", field="renditions", limit=MAX_RENDITIONS)
-    digests = [_keep(session, ctx, one) for one in renditions]
+    digests = [keep_rendition(session, ctx, one) for one in renditions]
     row = Bulletin(
         id=new_id(ctx.entropy).hex(),
         area=place,
@@ -102,13 +104,63 @@ def draft_bulletin(
     return _view(session, row)
 
 
+def keep_alert_words(
+    session: Session,
+    ctx: Context,
+    *,
+    id: str,  # noqa: A002
+    alert: str,
+    title: str,
+    area: str,
+    digests: Sequence[str],
+) -> None:
+    """The bulletin of an alert's own words, as a draft that the alert's release approves (`approve_alert_words`)."""
+    row = Bulletin(
+        id=id, area=area, title=_title(title), content_hash=_content_hash(_title(title), digests), author=ctx.account,
+        created_at=ctx.now, renditions=list(digests), alert=alert,
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    note_deed(session, ctx, "draft", "bulletin", row.id, detail=row.content_hash)
+
+
+def ship_bulletin(session: Session, ctx: Context, *, title: str, rendition: NewRendition) -> str:
+    """A sound that comes with the program, as an approved bulletin of the province; its id."""
+    digest = keep_rendition(session, ctx, rendition)
+    row = Bulletin(
+        id=new_id(ctx.entropy).hex(), area=ctx.province, title=_title(title), status="approved", author="loa",
+        content_hash=_content_hash(_title(title), [digest]), approved_by=ctx.account, approved_at=ctx.now,
+        created_at=ctx.now, renditions=[digest],
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    note_deed(session, ctx, "ship", "bulletin", row.id, detail=row.content_hash)
+    return row.id
+
+
+def approve_alert_words(session: Session, ctx: Context, alert: str, ids: Sequence[str]) -> tuple[str, ...]:
+    """With an alert that enough people signed, its own words are approved; the ids of the other bulletins it names.
+
+    Raises Refused(withdrawn).
+    """
+    own = session.exec(select(Bulletin).where(Bulletin.alert == alert)).all()
+    for row in own:
+        if row.status == "withdrawn":
+            raise Refused("withdrawn", field="bulletins", value=row.title)
+        if row.status == "draft":
+            row.status, row.approved_by, row.approved_at = "approved", ctx.account, ctx.now
+            session.add(row)
+            note_deed(session, ctx, "approve", "bulletin", row.id, detail=row.content_hash)
+    return tuple(one for one in ids if one not in {row.id for row in own})
+
+
 def retitle_bulletin(session: Session, ctx: Context, *, id: str, title: str) -> BulletinView:  # noqa: A002
     """Change a draft's title, and with it what an approval must name.
 
     Raises Refused(not_found, locked, field_required).
     """
     row = bulletin_row(session, ctx, id, Permission.BULLETIN_DRAFT)
-    if row.status != "draft":
+    if row.status != "draft" or row.alert:
         raise Refused("locked", field="bulletin", value=row.title)
     row.title, row.author = _title(title), ctx.account  # whoever wrote it last does not approve it
     row.content_hash = _content_hash(row.title, row.renditions)
@@ -121,7 +173,7 @@ def approve_bulletin(session: Session, ctx: Context, *, id: str, content_hash: s
     """Approve exactly this content; from then on it is locked. Approving the same again changes nothing.
 
     Whoever had a hand in it does not approve it. Raises Refused(second_person_required, not_found, not_permitted,
-    content_changed, withdrawn).
+    content_changed, withdrawn, alerts_own_words).
     """
     row = bulletin_row(session, ctx, id, Permission.BULLETIN_APPROVE)
     if row.content_hash != content_hash:
@@ -129,6 +181,8 @@ def approve_bulletin(session: Session, ctx: Context, *, id: str, content_hash: s
     if row.status == "withdrawn":
         raise Refused("withdrawn", field="bulletin", value=row.title)
     if row.status == "draft":
+        if row.alert:
+            raise Refused("alerts_own_words", field="bulletin", value=row.title)
         if not is_second_person(ctx.account, row.author, *_hands_in(session, id)):
             raise Refused("second_person_required", field="bulletin", limit=2, value=row.title)
         row.status, row.approved_by, row.approved_at = "approved", ctx.account, ctx.now
@@ -178,7 +232,8 @@ def bulletin(session: Session, id: str) -> BulletinView:  # noqa: A002
 def approved_bulletins(session: Session, ctx: Context, ids: Sequence[str], *, field: str) -> tuple[Bulletin, ...]:
     """The rows of bulletins that may be aired, in order. By an API token, only what somebody else has approved.
 
-    Raises Refused(field_required, not_found, not_approved, withdrawn, too_many, second_person_required).
+    Raises Refused(field_required, not_found, not_approved, withdrawn, alerts_own_words, too_many,
+    second_person_required).
     """
     if not ids:
         raise Refused("field_required", field=field)
@@ -186,6 +241,8 @@ def approved_bulletins(session: Session, ctx: Context, ids: Sequence[str], *, fi
     for row in rows:
         if row.status == "withdrawn":
             raise Refused("withdrawn", field=field, value=row.title)
+        if row.alert:
+            raise Refused("alerts_own_words", field=field, value=row.title)
         if row.status != "approved":
             raise Refused("not_approved", field=field, value=row.title)
         if ctx.may.by_token and not is_second_person(ctx.account, row.approved_by):
@@ -210,7 +267,8 @@ def manifest(session: Session, digest: Digest) -> Manifest:
     return message
 
 
-def _keep(session: Session, ctx: Context, one: NewRendition) -> str:
+def keep_rendition(session: Session, ctx: Context, one: NewRendition) -> str:
+    """Keep encoded audio, once; its digest in hex. Raises Refused(content_changed), Fault(storage_full)."""
     digest = ctx.media.put(one.data, one.manifest).hex()
     if session.get(Rendition, digest) is None:
         held = one.manifest
@@ -252,7 +310,7 @@ def _view(session: Session, row: Bulletin) -> BulletinView:
     return BulletinView(
         row.id, AreaPath(row.area), row.title, row.status, row.content_hash, row.author, row.approved_by,
         None if row.approved_at is None else InstantMs(row.approved_at), InstantMs(row.created_at), row.source_name,
-        row.note, tuple(_rendition(one) for one in renditions),
+        row.note, tuple(_rendition(one) for one in renditions), row.alert,
     )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ from loa.units import InstantMs, NodeId
 
 T = TypeVar("T")
 LOCAL = "local"
+CONTROLLER = "loa"
+"""The account under which the controller acts by itself."""
 ORIGIN: ContextVar[str] = ContextVar("loa_origin", default=LOCAL)
 """From where the present request came; whoever lets requests in sets it."""
 
@@ -67,6 +69,8 @@ class OutOrder:
     areas: tuple[AreaPath, ...]
     nodes: tuple[NodeId, ...]
     precedence: Precedence
+    id: str = ""
+    """Of the order, hex."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """State documents: versions that never go back, and nothing issued anew where nothing changed."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from controller.services.context import Context, OutDocument
@@ -10,6 +12,15 @@ from controller.tables import StateDocument
 from devices.protocol.renewal import next_version
 from devices.protocol.topics import AreaChannel
 from loa.names import AreaPath
+
+_OF_PLACES = (
+    select(StateDocument.area, StateDocument.channel, StateDocument.version, StateDocument.payload)
+    .where(
+        col(StateDocument.area).in_(bindparam("areas", expanding=True)),
+        StateDocument.channel != str(AreaChannel.RECORD),
+    )
+    .order_by(col(StateDocument.channel))
+)
 
 
 def issue_document(
@@ -45,14 +56,9 @@ def issue_document(
 
 def documents_for(session: Session, area: AreaPath) -> tuple[tuple[int, OutDocument], ...]:
     """Versions and documents of a place and those above it, widest first; the record's head apart."""
-    found: list[tuple[int, OutDocument]] = []
-    for path in area.with_ancestors():
-        query = (
-            select(StateDocument)
-            .where(StateDocument.area == str(path), StateDocument.channel != str(AreaChannel.RECORD))
-            .order_by(col(StateDocument.channel))
-        )
-        found += [
-            (row.version, OutDocument(path, AreaChannel(row.channel), row.payload)) for row in session.exec(query)
-        ]
-    return tuple(found)
+    places = area.with_ancestors()
+    rows = session.connection().execute(_OF_PLACES, {"areas": [str(path) for path in places]})
+    by_area: dict[str, list[tuple[int, OutDocument]]] = defaultdict(list)
+    for of, channel, version, payload in rows:
+        by_area[of].append((version, OutDocument(AreaPath(of), AreaChannel(channel), payload)))
+    return tuple(one for path in places for one in by_area[str(path)])

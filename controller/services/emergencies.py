@@ -1,44 +1,42 @@
-"""Emergencies: an alert body is composed, people approve it, and then it is released or cancelled.
+"""Emergencies: an alert body that people approved is released or cancelled (`alert_bodies` composes them).
 
 Who suffices is asked by the very rule that every node asks (`devices.protocol.approval`), so nobody is told "released"
 about what the nodes would refuse. The order goes the way of every order: owed until each node confirms it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from sqlmodel import Session
 
 from controller.permissions import Permission
+from controller.services.alert_bodies import check_kinds, emergency_row, id_of
+from controller.services.alert_languages import give_where_spoken
 from controller.services.broadcasts import area_of, expect_nodes, mark_recalled, targets_of
-from controller.services.bulletins import approved_bulletins
-from controller.services.context import Changed, Context, Outgoing, note_deed, widest
-from controller.services.orders import Targets, give_order
-from controller.services.sight import broadcast_row, targets_for
+from controller.services.context import Changed, Context, Outgoing, note_deed
+from controller.services.direct_rules import Within
+from controller.services.orders import Targets, give_order, owe_longer
+from controller.services.sight import targets_for
 from controller.services.streams import references, slowest_rate, stream_now
 from controller.services.trust import authority_in_force
-from controller.tables import Broadcast, Node
+from controller.tables import Alert, Broadcast, Node
 from devices.protocol import cose
-from devices.protocol.alerts import LONGEST_ALERT_MS, MAX_BODY_BYTES, MAX_REFERENCES, AlertAction, AlertBody
+from devices.protocol.alerts import AlertAction, AlertBody
 from devices.protocol.approval import MAX_APPROVAL_BYTES, check_approvals, covers_all, read_body
-from devices.protocol.common import DRILL_ANNOUNCEMENT, MAX_ORDER_NODES, MAX_RENDITIONS, RenditionRef
-from devices.protocol.documents import DEFAULT_GRACE_MS
-from devices.protocol.envelope import encode
+from devices.protocol.common import RenditionRef
 from devices.protocol.grants import Grant
 from devices.protocol.orders import MAX_APPROVALS, Order, OrderAction
-from devices.protocol.refusal import Malformed, RefusalReason, WireRefusal
+from devices.protocol.refusal import RefusalReason, WireRefusal
 from devices.protocol.trust import Power, RootSet
 from loa.entropy import new_id
 from loa.errors import Refused
 from loa.names import AreaPath
 from loa.precedence import Kind, Precedence
-from loa.units import DurationMs, Id16, InstantMs, NodeId
+from loa.units import InstantMs, NodeId
 from scheduler.rules.spread import StreamStart, pace_for
 
 START_AFTER_MS = 500
 """An emergency starts this long after its issue: one trip through the network, and late ones join in phase."""
-SHORTEST_MS = 60_000
-MOST_AREAS = 64
 _CODES = {
     RefusalReason.APPROVAL_MISSING: "second_person_required",
     RefusalReason.MANDATE_EXCEEDED: "mandate_exceeded",
@@ -47,106 +45,6 @@ _CODES = {
     RefusalReason.EXPIRED: "mandate_expired",
     RefusalReason.UNTRUSTED_KEY: "key_unknown",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlertForm:
-    """What people are to approve. `repeats` 0: until cancelled or expired. `references`: alerts that it updates."""
-
-    target_areas: Sequence[str] = ()
-    target_nodes: Sequence[str] = ()
-    bulletins: Sequence[str] = ()
-    kind: Kind = Kind.LIVE
-    siren: int = 0
-    repeats: int = 1
-    gap_ms: int = 0
-    lasts_ms: int = 1_800_000
-    references: Sequence[str] = ()
-
-
-def compose_alert(session: Session, ctx: Context, form: AlertForm) -> bytes:
-    """The encoded body that people approve; nothing is changed.
-
-    Raises Refused(field_required, bad_value, not_found, not_approved, withdrawn, empty_target, too_many,
-    drill_mismatch).
-    """
-    _check_form(form)
-    targets = targets_for(session, ctx, Permission.ALERT_RELEASE, form.target_areas, form.target_nodes)
-    if len(targets.areas) > MOST_AREAS:
-        raise Refused("too_many", field="target_areas", limit=MOST_AREAS)
-    if len(targets.nodes) > MAX_ORDER_NODES:
-        raise Refused("too_many", field="target_nodes", limit=MAX_ORDER_NODES)
-    bulletins = approved_bulletins(session, ctx, form.bulletins, field="bulletins") if form.bulletins else []
-    digests = [digest for row in bulletins for digest in row.renditions]
-    if len(digests) > MAX_RENDITIONS:
-        raise Refused("too_many", field="bulletins", limit=MAX_RENDITIONS)
-    refs = references(session, set(digests))
-    updated = [_alert(session, one) for one in form.references]
-    _check_kinds(form.kind, updated)
-    body = AlertBody(
-        id=new_id(ctx.entropy),
-        kind=form.kind,
-        areas=targets.areas,
-        nodes=targets.nodes,
-        renditions=tuple(_without_stream(refs[digest]) for digest in digests),
-        siren=form.siren,
-        repeats=form.repeats,
-        gap_ms=DurationMs(form.gap_ms),
-        not_before=ctx.now,
-        expires_at=InstantMs(ctx.now + form.lasts_ms),
-        references=tuple(_id_of(row) for row in updated),
-        composed_at=ctx.now,
-    )
-    return _readable(body)
-
-
-def compose_cancel(session: Session, ctx: Context, alerts: Sequence[str]) -> bytes:
-    """The encoded body by which a person ends these alerts; nothing is changed.
-
-    Raises Refused(field_required, too_many, not_found, drill_mismatch, broadcast_over).
-    """
-    if not alerts:
-        raise Refused("field_required", field="alerts")
-    if len(alerts) > MAX_REFERENCES:
-        raise Refused("too_many", field="alerts", limit=MAX_REFERENCES)
-    rows = [_alert(session, one) for one in alerts]
-    for row in rows:
-        broadcast_row(session, ctx, row.id, Permission.ALERT_CANCEL)
-    _check_kinds(Kind(rows[0].kind), rows)
-    for row in rows:
-        if row.status not in ("issued", "recalled") or row.expires_at <= ctx.now:
-            raise Refused("broadcast_over", field="alerts", value=row.title)
-    targets = [targets_of(row) for row in rows]
-    body = AlertBody(
-        id=new_id(ctx.entropy),
-        action=AlertAction.CANCEL,
-        kind=Kind(rows[0].kind),
-        areas=widest(area for one in targets for area in one.areas),
-        nodes=tuple(sorted({name for one in targets for name in one.nodes})),
-        not_before=ctx.now,
-        # As long as one of the alerts might still come late to a node.
-        expires_at=InstantMs(max(ctx.now + DEFAULT_GRACE_MS, *(row.expires_at for row in rows))),
-        references=tuple(_id_of(row) for row in rows),
-        composed_at=ctx.now,
-    )
-    return _readable(body)
-
-
-def prepare_cancel(ctx: Context, body: AlertBody) -> bytes:
-    """The encoded body by which a person ends an alert that is not released yet; nothing is changed."""
-    longest = body.composed_at + LONGEST_ALERT_MS
-    cancel = AlertBody(
-        id=new_id(ctx.entropy),
-        action=AlertAction.CANCEL,
-        kind=body.kind,
-        areas=body.areas,
-        nodes=body.nodes,
-        not_before=body.not_before,
-        expires_at=InstantMs(min(body.expires_at + DEFAULT_GRACE_MS, longest)),
-        references=(body.id,),
-        composed_at=body.composed_at,
-    )
-    return _readable(cancel)
 
 
 def release_alert(
@@ -158,9 +56,13 @@ def release_alert(
     roots: RootSet,
     title: str = "",
     bulletins: Sequence[str] = (),
+    only_where_spoken: Collection[str] = (),
+    within: Within | None = None,
 ) -> Changed[str]:
     """Put out an alert that enough people approved; its id is the broadcast's. `data` is the body as composed.
 
+    only_where_spoken: languages that are left out where nobody speaks them. within: the part of it that goes out;
+    nodes hold it against what was approved.
     Raises Refused(second_person_required, mandate_exceeded, mandate_expired, drill_mismatch, key_revoked, key_unknown,
     bad_approval, alert_expired, already_exists, not_found, empty_target).
     """
@@ -170,22 +72,25 @@ def release_alert(
     if session.get(Broadcast, body.id.hex()) is not None:
         raise Refused("already_exists", field="body", value=body.id.hex())
     grants = _checked(session, ctx, data, body, approvals, roots)
-    updated = [_alert(session, reference.hex()) for reference in body.references]
+    updated = [emergency_row(session, reference.hex()) for reference in body.references]
     _check_reach(session, grants, updated, body.kind)
-    targets = targets_for(session, ctx, Permission.ALERT_RELEASE, body.areas, body.nodes)
+    areas, until = (body.areas, body.expires_at) if within is None else (within.areas, within.expires_at)
+    targets = targets_for(session, ctx, Permission.ALERT_RELEASE, areas, body.nodes)
     refs = _streamed(session, ctx, body, targets)
-    row = _row(session, ctx, body, targets, title=title, bulletins=bulletins)
+    row = _row(session, ctx, body, targets, title=title, bulletins=bulletins, until=until)
     for one in updated:
         if one.status == "issued":
             _take_place(session, ctx, one, row, whole=_whole(session, targets))
     order = Order(
         id=body.id, action=OrderAction.PLAY, nodes=(NodeId("any"),), precedence=Precedence.EMERGENCY, kind=body.kind,
-        issued_at=ctx.now, start_at=InstantMs(row.start_at), expires_at=body.expires_at, renditions=refs,
-        repeats=body.repeats, gap_ms=body.gap_ms, siren=body.siren, replaces=body.references, alert_body=data,
-        approvals=_carried(data, approvals, grants),
+        issued_at=ctx.now, start_at=InstantMs(row.start_at), expires_at=until, renditions=refs,
+        repeats=body.repeats, gap_ms=body.gap_ms, siren=body.siren, volume=body.volume,
+        replaces=body.references, alert_body=data, approvals=_carried(data, approvals, grants),
     )  # fmt: skip
     note_deed(session, _under(ctx, grants), "release", "broadcast", row.id, detail=_by_whom(grants))
-    return Changed(row.id, give_order(session, ctx, order, targets))
+    out = give_where_spoken(session, ctx, order, targets, only_where_spoken)
+    owe_longer(session, row.id, InstantMs(max((one.expires_at for one in updated), default=0)))
+    return Changed(row.id, out)
 
 
 def cancel_alerts(
@@ -199,7 +104,7 @@ def cancel_alerts(
     if body.expires_at <= ctx.now:
         raise Refused("alert_expired", field="body")
     grants = _checked(session, ctx, data, body, approvals, roots)
-    rows = [_alert(session, reference.hex()) for reference in body.references]
+    rows = [emergency_row(session, reference.hex()) for reference in body.references]
     _check_reach(session, grants, rows, body.kind)
     out = Outgoing()
     for row in rows:
@@ -209,7 +114,7 @@ def cancel_alerts(
         order = Order(
             id=new_id(ctx.entropy), action=OrderAction.STOP, nodes=(NodeId("any"),), precedence=Precedence.EMERGENCY,
             kind=body.kind, issued_at=ctx.now, start_at=InstantMs(max(ctx.now, body.not_before)),
-            expires_at=body.expires_at, subject=_id_of(row), alert_body=data,
+            expires_at=body.expires_at, subject=id_of(row), alert_body=data,
             approvals=_carried(data, approvals, grants),
         )  # fmt: skip
         targets = targets_of(row)
@@ -253,30 +158,6 @@ def grants_behind(session: Session, ctx: Context, data: bytes, approval: bytes, 
 def whole_of(session: Session, areas: Sequence[AreaPath], nodes: Sequence[NodeId]) -> tuple[AreaPath, ...]:
     """All places that an alert to these is for."""
     return _whole(session, Targets(tuple(areas), tuple(nodes)))
-
-
-def _check_form(form: AlertForm) -> None:
-    if not form.bulletins and not form.siren:
-        raise Refused("field_required", field="bulletins")
-    for field, value, least, most in (
-        ("siren", form.siren, 0, DRILL_ANNOUNCEMENT - 1),
-        ("repeats", form.repeats, 0, 255),
-        ("gap_ms", form.gap_ms, 0, 3_600_000),
-        ("lasts_ms", form.lasts_ms, SHORTEST_MS, LONGEST_ALERT_MS),
-        ("references", len(form.references), 0, MAX_REFERENCES),
-    ):
-        if not least <= value <= most:
-            raise Refused("bad_value", field=field, limit=f"{least}–{most}", reason=value)
-
-
-def _readable(body: AlertBody) -> bytes:
-    """Its bytes; people must not approve what no node can read. Raises Refused(too_many): places, above all."""
-    data = encode(body)
-    try:
-        read_body(data)
-    except Malformed as error:
-        raise Refused("too_many", field="target_areas", limit=f"{MOST_AREAS}, {MAX_BODY_BYTES} bytes") from error
-    return data
 
 
 def _read(data: bytes, action: AlertAction | None = None) -> AlertBody:
@@ -334,32 +215,27 @@ def _take_place(
 
 def _check_reach(session: Session, grants: Sequence[Grant], rows: Sequence[Broadcast], kind: Kind) -> None:
     """Whether these people may end those alerts."""
-    _check_kinds(kind, rows)
+    check_kinds(kind, rows)
     reach = [grant.area for grant in grants]
     for row in rows:
-        if not covers_all(reach, _whole(session, targets_of(row))):
+        if not covers_all(reach, _approved_for(session, row)):
             raise Refused("mandate_exceeded", field="references", reason=f"{row.id} is for more than {reach[0]}")
 
 
-def _check_kinds(kind: Kind, rows: Sequence[Broadcast]) -> None:
-    for row in rows:
-        if row.kind != int(kind):
-            raise Refused("drill_mismatch", field="references", reason=row.id)
+def _approved_for(session: Session, row: Broadcast) -> tuple[AreaPath, ...]:
+    """All places that people approved it for, where a source put out a part of it: nodes hold that against it."""
+    alert = session.get(Alert, row.id)
+    if alert is None or alert.released_by_cap is None:
+        return _whole(session, targets_of(row))
+    body = _read(alert.body)
+    return _whole(session, Targets(body.areas, body.nodes))
 
 
-def _alert(session: Session, id: str) -> Broadcast:  # noqa: A002
-    row = session.get(Broadcast, id)
-    if row is None or row.precedence != int(Precedence.EMERGENCY):
-        raise Refused("not_found", field="alert", value=id[:64])
-    return row
-
-
-def _id_of(row: Broadcast) -> Id16:
-    return Id16(bytes.fromhex(row.id))
-
-
-def _without_stream(ref: RenditionRef) -> RenditionRef:
-    return replace(ref, stream_at=None, pace=None)
+def reach_needed(session: Session, body: AlertBody) -> tuple[AreaPath, ...]:
+    """All places that whoever releases it must be appointed over: its own, and those of what it takes the place of."""
+    updated = [session.get(Broadcast, reference.hex()) for reference in body.references]
+    whole = _whole(session, Targets(body.areas, body.nodes))
+    return (*whole, *(place for row in updated if row is not None for place in _approved_for(session, row)))
 
 
 def _streamed(session: Session, ctx: Context, body: AlertBody, targets: Targets) -> tuple[RenditionRef, ...]:
@@ -377,11 +253,18 @@ def _streamed(session: Session, ctx: Context, body: AlertBody, targets: Targets)
 
 
 def _row(
-    session: Session, ctx: Context, body: AlertBody, targets: Targets, *, title: str, bulletins: Sequence[str]
+    session: Session,
+    ctx: Context,
+    body: AlertBody,
+    targets: Targets,
+    *,
+    title: str,
+    bulletins: Sequence[str],
+    until: InstantMs,
 ) -> Broadcast:
     start_at = InstantMs(max(ctx.now + START_AFTER_MS, body.not_before))
     once = sum(ref.duration_ms for ref in body.renditions) + body.gap_ms
-    lasts = body.expires_at - start_at if body.repeats == 0 or not body.renditions else once * body.repeats
+    lasts = until - start_at if body.repeats == 0 or not body.renditions else once * body.repeats
     row = Broadcast(
         id=body.id.hex(),
         scheduled=False,
@@ -394,8 +277,8 @@ def _row(
         precedence=int(Precedence.EMERGENCY),
         kind=int(body.kind),
         start_at=start_at,
-        duration_ms=min(lasts, body.expires_at - start_at),
-        expires_at=body.expires_at,
+        duration_ms=min(lasts, until - start_at),
+        expires_at=until,
         status="issued",
         repeats=body.repeats,
         replaces=[reference.hex() for reference in body.references],

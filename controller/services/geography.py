@@ -29,6 +29,8 @@ class AreaFeature:
     languages: tuple[str, ...] | None = None
     geometry: Mapping[str, Any] | None = None
     """A GeoJSON Polygon or MultiPolygon, checked."""
+    codes: tuple[str, ...] | None = None
+    """Others that stand for it in alerts."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def _stated(one: AreaFeature) -> dict[str, Any]:
         "kind": one.kind,
         "population": one.population,
         "languages": None if one.languages is None else list(one.languages),
+        "codes": None if one.codes is None else list(one.codes),
         "geometry": None if one.geometry is None else {name: one.geometry[name] for name in ("type", "coordinates")},
     }
     return {name: value for name, value in stated.items() if value is not None}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import BigInteger, Table, bindparam, func, outerjoin
+from sqlalchemy import BigInteger, Table, bindparam, case, func
 from sqlmodel import Session, col, select
 
 from controller.tables import Node, NodeState
@@ -10,19 +10,12 @@ from devices.protocol.envelope import encode
 from devices.protocol.reports import Health
 from loa.units import InstantMs, NodeId
 
-_NODES: Table = Node.__table__  # type: ignore[attr-defined]
 _STATES: Table = NodeState.__table__  # type: ignore[attr-defined]
-_KNOWN = (
-    select(col(Node.id), col(NodeState.session))
-    .select_from(outerjoin(_NODES, _STATES, col(NodeState.node) == col(Node.id)))
-    .where(col(Node.id).in_(bindparam("nodes", expanding=True)))
-    .order_by(col(Node.id))
-)
 _KEEP = (
     _STATES.update()
     .where(_STATES.c.node == bindparam("of"))
     .values(
-        session=bindparam("number"),
+        session=case((_STATES.c.session > bindparam("number"), _STATES.c.session), else_=bindparam("number")),
         online_hint=True,
         last_heard_at=bindparam("now"),
         health_at=bindparam("now"),
@@ -39,25 +32,23 @@ def store_health(session: Session, batch: Iterable[Health], now: InstantMs) -> t
         held = newest.get(health.node)
         if held is None or (held.session, held.at) <= (health.session, health.at):
             newest[health.node] = health
-    # By hand, not by objects: most of what nodes say is this.
-    known = session.connection().execute(_KNOWN, {"nodes": sorted(newest)})
-    lines: list[dict[str, object]] = []
-    fresh: list[dict[str, object]] = []
-    for node, before in known:
-        health = newest[NodeId(node)]
-        line = {"of": node, "number": health.session, "now": now, "body": encode(health), "rate": health.link_rate}
-        lines.append(line)
-        if before is None:
-            fresh.append({"node": node})
-        else:
-            line["number"] = max(before, health.session)
-    if fresh:
-        session.add_all(NodeState.model_validate(one) for one in fresh)
-        session.flush()
-    if lines:
-        session.connection().execute(_KEEP, lines)
+    lines = [
+        {"of": one.node, "number": one.session, "now": now, "body": encode(one), "rate": one.link_rate}
+        for _, one in sorted(newest.items())
+    ]
+    if not lines:
+        return ()
+    # By hand, not by objects: most of what nodes say is this, and hardly ever of a node without a row.
+    if session.connection().execute(_KEEP, lines).rowcount == len(lines):
         session.expire_all()
-    return tuple(NodeId(str(line["of"])) for line in lines)
+        return tuple(sorted(newest))
+    known = _states(session, newest)
+    session.add_all(known.values())
+    session.flush()
+    if known:
+        session.connection().execute(_KEEP, [line for line in lines if line["of"] in known])
+        session.expire_all()
+    return tuple(sorted(known))
 
 
 def store_presence(session: Session, hints: Mapping[NodeId, tuple[int, bool]], now: InstantMs) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, insert, literal, or_
+from sqlalchemy import ColumnElement, and_, insert, literal, or_, update
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
@@ -16,7 +16,7 @@ from devices.protocol.envelope import seal
 from devices.protocol.orders import Order
 from loa.errors import Refused
 from loa.names import AreaPath, node_id
-from loa.units import NodeId
+from loa.units import InstantMs, NodeId
 
 MOST_AREAS = 64
 FIRST_REPEAT_MS = 2000
@@ -88,12 +88,12 @@ def give_order(session: Session, ctx: Context, template: Order, targets: Targets
     out: list[OutOrder] = []
     for order in groups:
         payload = seal(order, ctx.keys)
-        _owe(session, order, payload)
-        out.append(OutOrder(payload, order.areas, order.nodes, order.precedence))
+        owe(session, order, payload)
+        out.append(OutOrder(payload, order.areas, order.nodes, order.precedence, order.id.hex()))
     return Outgoing(orders=tuple(out))
 
 
-def _owe(session: Session, order: Order, payload: bytes) -> None:
+def owe(session: Session, order: Order, payload: bytes) -> None:
     """A row for every node meant, made by the database itself."""
     values: dict[str, Any] = {
         "order": order.id.hex(),
@@ -112,3 +112,9 @@ def _owe(session: Session, order: Order, payload: bytes) -> None:
     meant = Targets(order.areas, order.nodes).are_meant()
     rows = sa_select(col(Node.id), *same).where(meant)
     session.connection().execute(insert(OwedOrder).from_select(["node", *values], rows))
+
+
+def owe_longer(session: Session, order: str, until: InstantMs) -> None:
+    """Nodes that have not confirmed an order are told it until then, past its expiry: it ends what lasts longer."""
+    late = update(OwedOrder).where(col(OwedOrder.order) == order, col(OwedOrder.expires_at) < until)
+    session.execute(late.values(expires_at=until))

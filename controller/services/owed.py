@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import Row, bindparam, update
+from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from controller.services.context import Context, OutControl, OutDocument
@@ -44,6 +45,29 @@ was spoiled on the way, or signed under an id that anybody may read by whoever h
 _STOP_DONE = frozenset({ReceiptEvent.STOPPED, ReceiptEvent.FINISHED})
 
 
+# Prepared, and without objects for rows: they run at each turn of the desk, and for each node that comes back.
+_WHAT = (
+    col(OwedOrder.order), col(OwedOrder.node), col(OwedOrder.payload), col(OwedOrder.precedence),
+    col(OwedOrder.attempts),
+)  # fmt: skip
+_OPEN = (col(OwedOrder.confirmed_at).is_(None), col(OwedOrder.expires_at) > bindparam("now"))
+_DUE = (
+    sa_select(*_WHAT)
+    .where(*_OPEN, col(OwedOrder.next_at) <= bindparam("now"))
+    .order_by(col(OwedOrder.precedence).desc(), col(OwedOrder.next_at), col(OwedOrder.node))
+    .limit(bindparam("most"))
+)
+_OF_NODE = (
+    sa_select(*_WHAT)
+    .where(*_OPEN, col(OwedOrder.node) == bindparam("node"))
+    .order_by(col(OwedOrder.precedence).desc(), col(OwedOrder.issued_at), col(OwedOrder.order))
+)
+_NEXT_AT = select(OwedOrder.next_at).where(*_OPEN).order_by(col(OwedOrder.next_at)).limit(1)
+_PUT_OFF = (
+    update(OwedOrder)
+    .where(col(OwedOrder.order) == bindparam("of"), col(OwedOrder.node) == bindparam("at"))
+    .values(attempts=bindparam("tried"), next_at=bindparam("again_at"), sent_at=bindparam("sent"))
+)
 _BY_THEM = (
     update(OwedOrder)
     .where(
@@ -86,6 +110,11 @@ class Reconciliation:
     """Its placement where it has an older one; and what the centre holds of its journal."""
 
 
+def is_curable(reason: RefusalReason) -> bool:
+    """Whether a node that refused may yet take the order when it is sent again."""
+    return reason in _CURABLE
+
+
 def wait_ms(attempts: int, precedence: int = Precedence.ORDINARY) -> int:
     """Wait after the n-th sending: 2, 4, 8 … at most 60 s, of an emergency at most 10 s."""
     longest = LONGEST_EMERGENCY_WAIT_MS if precedence >= Precedence.EMERGENCY else LONGEST_WAIT_MS
@@ -97,23 +126,14 @@ def due_orders(session: Session, now: InstantMs, *, limit: int = 500, put_off: b
 
     put_off: False only looks, where the tables cannot be written just now.
     """
-    query = (
-        select(OwedOrder)
-        .where(col(OwedOrder.confirmed_at).is_(None), OwedOrder.next_at <= now, OwedOrder.expires_at > now)
-        .order_by(col(OwedOrder.precedence).desc(), col(OwedOrder.next_at), col(OwedOrder.node))
-        .limit(limit)
-    )
-    return _sent(session, session.exec(query).all(), now, put_off=put_off)
+    rows = session.connection().execute(_DUE, {"now": now, "most": limit})
+    return _sent(session, rows.all(), now, put_off=put_off)
 
 
 def owed_to(session: Session, node: str, now: InstantMs, *, put_off: bool = True) -> tuple[OwedSend, ...]:
     """Everything still owed to one node, to be sent at once because it is back."""
-    query = (
-        select(OwedOrder)
-        .where(OwedOrder.node == node, col(OwedOrder.confirmed_at).is_(None), OwedOrder.expires_at > now)
-        .order_by(col(OwedOrder.precedence).desc(), col(OwedOrder.issued_at), col(OwedOrder.order))
-    )
-    return _sent(session, session.exec(query).all(), now, put_off=put_off)
+    rows = session.connection().execute(_OF_NODE, {"now": now, "node": node})
+    return _sent(session, rows.all(), now, put_off=put_off)
 
 
 def reconcile(session: Session, ctx: Context, health: Health, *, put_off: bool = True) -> Reconciliation:
@@ -162,24 +182,44 @@ def _open_stops(session: Session, subjects: Collection[str]) -> list[tuple[str, 
     return [(order, subject) for order, subject in rows if subject is not None]
 
 
+def send_at_once(session: Session, order: str, nodes: Collection[str], now: InstantMs) -> int:
+    """Let what these nodes have not confirmed of an order be due now; how many that are."""
+    rows = session.exec(
+        select(OwedOrder).where(
+            OwedOrder.order == order, col(OwedOrder.confirmed_at).is_(None), OwedOrder.expires_at > now
+        )
+    ).all()
+    meant = [row for row in rows if row.node in nodes]
+    for row in meant:
+        row.next_at = now
+        session.add(row)
+    session.flush()
+    return len(meant)
+
+
 def next_owed_at(session: Session, now: InstantMs) -> InstantMs | None:
     """When the next repeat is due, now at the earliest."""
-    query = select(OwedOrder.next_at).where(col(OwedOrder.confirmed_at).is_(None), OwedOrder.expires_at > now)
-    found = session.exec(query.order_by(col(OwedOrder.next_at)).limit(1)).first()
+    found = session.connection().execute(_NEXT_AT, {"now": now}).scalar()
     return None if found is None else InstantMs(max(found, now))
 
 
-def _sent(session: Session, rows: Sequence[OwedOrder], now: InstantMs, *, put_off: bool) -> tuple[OwedSend, ...]:
-    out: list[OwedSend] = []
-    for row in rows:
-        attempts = row.attempts + 1
-        if put_off:
-            row.attempts, row.next_at = attempts, now + wait_ms(attempts, row.precedence)
-            session.add(row)
-        out.append(OwedSend(row.order, NodeId(row.node), row.payload, Precedence(row.precedence), attempts))
-    if put_off:
-        session.flush()
-    return tuple(out)
+def _sent(
+    session: Session, rows: Sequence[Row[str, str, bytes, int, int]], now: InstantMs, *, put_off: bool
+) -> tuple[OwedSend, ...]:
+    out = tuple(
+        OwedSend(order, NodeId(node), payload, Precedence(precedence), attempts + 1)
+        for order, node, payload, precedence, attempts in rows
+    )
+    if put_off and out:
+        again = [
+            {
+                "of": o.order, "at": o.node, "tried": o.attempts, "sent": now,
+                "again_at": now + wait_ms(o.attempts, o.precedence),
+            }
+            for o in out
+        ]  # fmt: skip
+        session.connection().execute(_PUT_OFF, again)
+    return out
 
 
 def _lacking(session: Session, area: AreaPath, health: Health) -> tuple[OutDocument, ...]:

@@ -14,6 +14,7 @@ from sqlmodel import Session, SQLModel, col, select
 
 from controller.services.coverage import NodeCoverage, advance, read
 from controller.services.journal import Journal, held_numbers, noted_numbers
+from controller.services.local_alerts import take_local
 from controller.services.owed import confirm
 from controller.tables import Broadcast, BroadcastNode, ReceiptRow
 from devices.protocol.reports import Receipt
@@ -46,6 +47,8 @@ def record_receipts(session: Session, batch: Sequence[tuple[Receipt, bytes]], no
         return ()
     _insert_ignoring(session, ReceiptRow, [_row(receipt, payload, now) for receipt, payload in batch])
     receipts = [receipt for receipt, _ in batch]
+    if any(receipt.local is not None for receipt in receipts):
+        take_local(session, receipts, now)
     _project(session, receipts)
     confirm(session, receipts, now)
     journals = sorted({(receipt.node, receipt.epoch) for receipt in receipts})

@@ -53,17 +53,19 @@ class Told:
     detail: str = ""
 
 
-def untold(session: Session, now: InstantMs, since: InstantMs, *, daily: bool) -> tuple[Told, ...]:
+def untold(
+    session: Session, now: InstantMs, since: InstantMs, *, late_since: InstantMs | None = None
+) -> tuple[Told, ...]:
     """What was heard and is not recorded yet: for reading, beside whoever writes.
 
     Broadcasts that are over; those that no table knows and nodes have receipts of (`unknown`: issued by what a
-    restored backup has forgotten, or by another controller under our key); and `daily` those of which receipts came
-    in after they were recorded. `since`: receipts that came before were looked at.
+    restored backup has forgotten, or by another controller under our key); and with `late_since` those of which
+    receipts came in later than that and after they were recorded. `since`: receipts that came before were looked at.
     """
     told = [Told(HEARD, broadcast, heard_of(session, broadcast), title) for broadcast, title in _over(session, now)]
     told += [Told(UNKNOWN, subject, heard_of(session, subject)) for subject in _strangers(session, now, since)]
-    if daily:
-        told += _grown(session, now, {one.broadcast for one in told})
+    if late_since is not None:
+        told += _grown(session, InstantMs(late_since - SETTLE_MS), {one.broadcast for one in told})
     return tuple(told[:MOST_AT_ONCE])
 
 
@@ -100,11 +102,11 @@ def _strangers(session: Session, now: InstantMs, since: InstantMs) -> list[str]:
     return sorted(subject for subject in rows if subject is not None)
 
 
-def _grown(session: Session, now: InstantMs, besides: Collection[str]) -> list[Told]:
+def _grown(session: Session, since: InstantMs, besides: Collection[str]) -> list[Told]:
     """Recorded broadcasts whose receipts are others now than when they were recorded."""
     subjects = session.exec(
         select(ReceiptRow.subject)
-        .where(col(ReceiptRow.received_at) > now - 2 * DAY_MS, col(ReceiptRow.subject).is_not(None))
+        .where(col(ReceiptRow.received_at) > since, col(ReceiptRow.subject).is_not(None))
         .distinct()
     )
     found = []

@@ -17,6 +17,8 @@ from loa.errors import Refused
 from loa.units import DurationMs, InstantMs, Percent
 
 MAX_SIRENS = 32
+LEAST_EMERGENCY_VOLUME = 50
+"""Less is not heard outdoors, and would silence every alert of a place."""
 STORED_WITHIN_MS = 3_600_000
 """A stored sound goes out within an hour, ahead of what is needed later."""
 
@@ -44,8 +46,9 @@ def change_settings(
         ("priority_cap", priority_cap),
         ("emergency_volume", emergency_volume),
     ):
-        if level is not None and not 0 <= level <= 100:
-            raise Refused("volume_range", field=name, limit="0–100", value=level)
+        least = LEAST_EMERGENCY_VOLUME if name == "emergency_volume" else 0
+        if level is not None and not least <= level <= 100:
+            raise Refused("volume_range", field=name, limit=f"{least}–100", value=level)
     if longest_ms is not None and not 1000 <= longest_ms < 1 << 32:
         raise Refused("bad_value", field="longest_ms", limit="≥ 1000", reason=longest_ms)
     if health_interval_s is not None and not 1 <= health_interval_s <= 3600:

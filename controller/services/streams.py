@@ -12,6 +12,8 @@ from devices.protocol.common import RenditionRef
 from loa.units import ByteCount, BytesPerSecond, Digest, DurationMs, InstantMs
 from scheduler.rules.spread import Need, StreamStart, spread, stream_ms
 
+LOOK_AHEAD_MS = 3_600_000
+"""Streams that begin this much later are taken up already."""
 _MOST_AT_ONCE = 500  # SQL's limit of variables is far above
 
 

@@ -1,10 +1,13 @@
 """The tables, one aggregate a file. Importing this package registers all of them with SQLModel.metadata."""
 
 from controller.tables.accounts import Account, AccountPost, ApiToken, RecoveryCode
+from controller.tables.alert_making import AlertLevelTable, AlertTemplateRow, StandingRecording
 from controller.tables.alerts import Alert, AlertApproval
 from controller.tables.areas import Area
+from controller.tables.boards import AlertBoard, AlertEscalation, EscalationStep, Notice, NoticeAddress, OrderRoute
 from controller.tables.broadcasts import Broadcast, BroadcastNode, OwedOrder
 from controller.tables.bulletins import Bulletin, Rendition
+from controller.tables.cap import CapAlert, CapLink, CapSource
 from controller.tables.documents import StateDocument
 from controller.tables.enrolments import AreaMove, BrokerLogin, Enrolment, EnrolmentLabel, NodeKey
 from controller.tables.nodes import Node, NodeState, Station
@@ -20,6 +23,10 @@ __all__ = [
     "AccountPost",
     "Alert",
     "AlertApproval",
+    "AlertBoard",
+    "AlertEscalation",
+    "AlertLevelTable",
+    "AlertTemplateRow",
     "ApiToken",
     "Area",
     "AreaMove",
@@ -27,12 +34,19 @@ __all__ = [
     "BroadcastNode",
     "BrokerLogin",
     "Bulletin",
+    "CapAlert",
+    "CapLink",
+    "CapSource",
     "Enrolment",
     "EnrolmentLabel",
+    "EscalationStep",
     "IdempotentReply",
     "Node",
     "NodeKey",
     "NodeState",
+    "Notice",
+    "NoticeAddress",
+    "OrderRoute",
     "OwedOrder",
     "PersonKey",
     "PlanMark",
@@ -42,6 +56,7 @@ __all__ = [
     "RecordHeadRow",
     "RecoveryCode",
     "Rendition",
+    "StandingRecording",
     "StateDocument",
     "Station",
 ]

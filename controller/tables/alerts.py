@@ -1,7 +1,11 @@
 """Alerts as people compose, approve, release, update and cancel them; who approved what."""
 
+from typing import Any, Literal
+
 from sqlalchemy import JSON, BigInteger, Column
-from sqlmodel import Field, SQLModel
+from sqlmodel import AutoString, Field, SQLModel
+
+AlertStatus = Literal["composed", "armed", "released", "updated", "cancelled", "withdrawn"]
 
 
 class Alert(SQLModel, table=True):
@@ -17,14 +21,15 @@ class Alert(SQLModel, table=True):
     """1 live, 2 drill."""
     title: str
     area: str = Field(foreign_key="area.path", index=True)
-    """The narrowest area that holds all of the target."""
+    """The narrowest area that holds all of the target. Once a source put it out this, the target and the end are of
+    what went out, a part of what people signed."""
     target_areas: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     target_nodes: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     bulletins: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     updates: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     """Alerts whose place it takes."""
-    status: str = Field(default="composed", index=True)
-    """composed, released, updated, cancelled, withdrawn. Composed and past its window: it has expired."""
+    status: AlertStatus = Field(default="composed", index=True, sa_type=AutoString)
+    """Composed or armed, and past its window: it has expired. Armed: approved, and waits for a source."""
     composed_by: str
     composed_at: int = Field(index=True, sa_type=BigInteger)
     expires_at: int = Field(sa_type=BigInteger)
@@ -37,6 +42,22 @@ class Alert(SQLModel, table=True):
     ended_by: str | None = None
     """Who withdrew, cancelled or updated it."""
     ended_at: int | None = Field(default=None, sa_type=BigInteger)
+    event: str = ""
+    """In CAP's sense: what it is about. Empty where it was composed of bulletins and a siren alone."""
+    severity: str = ""
+    """CAP 1.2: Extreme, Severe, Moderate, Minor, Unknown."""
+    urgency: str = ""
+    """CAP 1.2: Immediate, Expected, Future, Past, Unknown."""
+    words: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    """What is said in each language: language, text, digest of the rendition, voice (a voice's name, or recording)."""
+    template: str | None = None
+    source: str | None = None
+    """Where it came from, where nobody here thought of it: a CAP alert's sender and identifier."""
+    direct: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
+    """For whose alert it waits once it is approved: source, events, severities."""
+    released_by_cap: str | None = Field(default=None, max_length=32, index=True)
+    """Id of the source's alert that put it out."""
+    armed_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class AlertApproval(SQLModel, table=True):

@@ -18,6 +18,8 @@ class Area(SQLModel, table=True):
     population: int | None = Field(default=None, sa_type=BigInteger)
     languages: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     """Spoken there, the first one first; BCP 47: vi, tyz (Tày), ium (Dao)."""
+    codes: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False, server_default="[]"))
+    """Others that stand for it in alerts: the statistics office's, ISO 3166-2."""
     geometry: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
     """GeoJSON Polygon or MultiPolygon, WGS 84 (RFC 7946)."""
     created_at: int = Field(sa_type=BigInteger)

@@ -1,7 +1,11 @@
 """Broadcasts, what each node made of them, and the orders that are still owed."""
 
+from typing import Literal
+
 from sqlalchemy import JSON, BigInteger, Column
-from sqlmodel import Field, SQLModel
+from sqlmodel import AutoString, Field, SQLModel
+
+BroadcastStatus = Literal["planned", "issued", "recalled", "ended", "withdrawn", "crowded_out"]
 
 
 class Broadcast(SQLModel, table=True):
@@ -28,8 +32,8 @@ class Broadcast(SQLModel, table=True):
     start_at: int = Field(index=True, sa_type=BigInteger)
     duration_ms: int = Field(sa_type=BigInteger)
     expires_at: int = Field(sa_type=BigInteger)
-    status: str = Field(default="planned", index=True)
-    """planned, issued, recalled, ended; withdrawn (its programme changed), crowded_out (no room among others)."""
+    status: BroadcastStatus = Field(default="planned", index=True, sa_type=AutoString)
+    """withdrawn: its programme changed; crowded_out: no room among others."""
     wanted_at: int | None = Field(default=None, sa_type=BigInteger)
     """What its programme asked for, where it was moved so as not to overlap another of its precedence."""
     repeats: int = 1
@@ -70,10 +74,12 @@ class OwedOrder(SQLModel, table=True):
     payload: bytes
     action: int
     precedence: int
-    subject: str | None = None
+    subject: str | None = Field(default=None, index=True)
     start_at: int = Field(sa_type=BigInteger)
     expires_at: int = Field(index=True, sa_type=BigInteger)
     issued_at: int = Field(sa_type=BigInteger)
     attempts: int = 0
+    sent_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When it was last sent on the node's own topic."""
     next_at: int = Field(index=True, sa_type=BigInteger)
     confirmed_at: int | None = Field(default=None, index=True, sa_type=BigInteger)

@@ -24,6 +24,8 @@ class Bulletin(SQLModel, table=True):
     """Digests, one a language; two bulletins may share one."""
     note: str = ""
     """What the import found worth saying, e.g. that only a part of the file plays."""
+    alert: str = Field(default="", max_length=32, index=True)
+    """Of an alert's own words: that alert's id. They are approved by its release and aired in nothing else."""
 
 
 class Rendition(SQLModel, table=True):

@@ -11,7 +11,7 @@ from controller.store import Database
 from devices.links.port import Link
 from devices.protocol.keys import SigningKey
 from devices.protocol.topics import DownChannel, down_topic
-from loa.clock import Clock, rung
+from loa.clock import Bell, Clock
 from loa.entropy import Entropy
 from loa.errors import LoaError
 from loa.units import NodeId
@@ -66,7 +66,7 @@ class Waker:
     """Wakes one loop before its time. What is said while it works counts for its next wait."""
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
+        self._event = Bell()
 
     def wake(self) -> None:
         self._event.set()
@@ -76,7 +76,7 @@ class Waker:
         if seconds is None:
             await self._event.wait()
         else:
-            await rung(self._event, clock, seconds)
+            await self._event.rings_within(clock, seconds)
         was_woken = self._event.is_set()
         self._event.clear()
         return was_woken

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from controller.services.context import Context
 from controller.services.owed import reconcile
+from controller.store import PATIENCE_S
 from controller.wire.common import Waker, WireContext
 from controller.wire.documents import DocumentDesk
 from controller.wire.orders import OrderDesk
@@ -20,6 +21,8 @@ _GREETED_AT_ONCE = 8
 """In one commit; more would keep an order waiting for the tables."""
 SETTLE_S = 3.0
 """A node that has just come gets the broker's retained documents by itself; what it lacks after this is sent."""
+FIRST_AGAIN_S, LAST_AGAIN_S = 30.0, 3600.0
+"""Who stays silent is sent it again after this, then after twice as long, at last once an hour: it may be gone."""
 
 
 class Reconciliation:
@@ -40,11 +43,15 @@ class Reconciliation:
         self._came: OrderedDict[str, None] = OrderedDict()
         self._lagging: dict[str, float] = {}
         """When to look again whether a node still lags, in monotonic seconds."""
+        self._silent_s: dict[str, float] = {}
+        """How long whoever lags was last waited for without a word."""
         self._waker = Waker()
 
     def heard_health(self, node: Enrolled, health: Health) -> None:
         """What the node holds. A new session means that it may have missed anything: it is brought up to date."""
         self._health[node.id] = health
+        if self._silent_s.pop(node.id, 0.0) > FIRST_AGAIN_S:
+            self._lagging.pop(node.id, None)  # it is there again: what it lacks does not wait for the hour
         if self._sessions.get(node.id) != health.session:
             self._sessions[node.id] = health.session
             self._documents.forget(node.id)
@@ -98,15 +105,20 @@ class Reconciliation:
         """What they are owed, where they are, what we hold of their journals. Documents come by the broker or later."""
         ctx = self._context()
         try:
-            found = await self._wire.db.unit_of_work(lambda session: [reconcile(session, ctx, one) for one in healths])
+            found = await self._wire.db.unit_of_work(
+                lambda session: [reconcile(session, ctx, one) for one in healths], patience_s=PATIENCE_S
+            )
         except LoaError:
             # The tables cannot be written now; what they are owed does not wait for that.
             found = await self._wire.db.reading(
                 lambda session: [reconcile(session, ctx, one, put_off=False) for one in healths]
             )
             self._wire.counters.faults["reconciliation"] += 1
-        for due in found:
+        for health, due in zip(healths, found, strict=True):
             self._orders.send(due.orders)
+            node = self._registry.known(health.node)
+            if node is not None:
+                self._orders.send_unwritten(node)
             for control in due.controls:
                 self._wire.to_node(control.node, control.payload)
 
@@ -117,4 +129,5 @@ class Reconciliation:
             return
         self._documents.bring_up(node, health)
         # It says what it holds after taking it; where it stays silent, it is sent again by and by.
-        self._lagging[name] = now + 30.0
+        wait_s = self._silent_s[name] = min(LAST_AGAIN_S, 2 * self._silent_s.get(name, FIRST_AGAIN_S / 2))
+        self._lagging[name] = now + wait_s

@@ -20,6 +20,8 @@ class Kept:
     """(node, epoch) → every receipt up to this number is in the tables."""
     subjects: frozenset[str] = frozenset()
     """Broadcasts and orders that the receipts are about."""
+    local: frozenset[str] = frozenset()
+    """Those that were sounded, or ended, by local input."""
 
 
 def keep_group(session: Session, believed: list[Believed], now: InstantMs) -> Kept:
@@ -37,4 +39,6 @@ def keep_group(session: Session, believed: list[Believed], now: InstantMs) -> Ke
     receipts = [(one.report, one.payload) for one in believed if isinstance(one.report, Receipt)]
     held = record_receipts(session, receipts, now)
     subjects = frozenset(receipt.subject.hex() for receipt, _ in receipts if receipt.subject is not None)
-    return Kept({(one.node, one.epoch): one.number for one in held}, subjects)
+    told = (receipt for receipt, _ in receipts if receipt.local is not None and receipt.subject is not None)
+    local = frozenset((receipt.local.ends or receipt.subject).hex() for receipt in told)  # type: ignore[union-attr]
+    return Kept({(one.node, one.epoch): one.number for one in held}, subjects, local)

@@ -13,8 +13,12 @@ from loa.errors import Fault, OperatorNeeded
 from loa.units import InstantMs
 
 MOST_A_GROUP = 200
+MOST_JUDGED = 2000
+"""At once, while the tables cannot be written."""
 GATHER_S = 0.03
 MOST_WAITING = 20_000
+AGAIN_S = 0.5
+"""While the tables cannot be written, what waits for them is tried again this often."""
 _IN_THREAD_FROM = 12
 """Below this many, checking signatures takes less than 2 ms and stays on the loop."""
 
@@ -68,14 +72,22 @@ def judge_group(arrived: list[tuple[Arrived, Enrolled | None]]) -> Group:
 
 
 class ReportDesk:
-    """Gathers reports for 30 ms or up to 200 of them, then hands the believed ones to `keep` as one group."""
+    """Gathers reports for 30 ms or up to 200 of them, then hands the believed ones to `keep` as one group.
+
+    What the tables cannot take now is handed to it again with what came meanwhile, all in the order in which it came.
+    """
 
     def __init__(
-        self, wire: WireContext, registry: NodeRegistry, keep: Callable[[list[Believed]], Awaitable[None]]
+        self,
+        wire: WireContext,
+        registry: NodeRegistry,
+        keep: Callable[[list[Believed]], Awaitable[None]],
+        meanwhile: Callable[[list[Believed]], None],
     ) -> None:
-        self._wire, self._registry, self._keep = wire, registry, keep
+        """meanwhile: told all that waits for the tables, whenever there is more of it."""
+        self._wire, self._registry, self._keep, self._meanwhile = wire, registry, keep, meanwhile
         self._waiting: asyncio.Queue[Arrived] = asyncio.Queue(MOST_WAITING)
-        self._again: list[Believed] = []
+        self._unkept: list[Believed] = []
         """Believed, but the tables could not take them."""
 
     def add(self, arrived: Arrived) -> None:
@@ -87,14 +99,54 @@ class ReportDesk:
 
     async def turn(self) -> None:
         """One group."""
-        if self._again:
-            await self._keep(self._again)
-            self._again = []
-        arrived = [await self._waiting.get()]
-        if self._waiting.qsize() < MOST_A_GROUP:
-            await self._wire.clock.sleep(GATHER_S)
-        while len(arrived) < MOST_A_GROUP and not self._waiting.empty():
+        fresh = await self._judged(await self._gathered())
+        self._unkept += fresh
+        over = len(self._unkept) - MOST_WAITING
+        if over > 0:  # the newest: what a node says later, it says after what it said before
+            self._wire.counters.dropped += over
+            del self._unkept[MOST_WAITING:]
+        one_by_one = 0
+        while self._unkept:
+            group = self._unkept[: 1 if one_by_one else MOST_A_GROUP]
+            try:
+                await self._keep(group)
+            except (OperatorNeeded, Fault) as error:  # a busy, absent or full database
+                self._wire.counters.faults["reports"] += 1
+                log.error("reports are not kept yet: %s", error)
+                if fresh:
+                    self._meanwhile(self._unkept)
+                return
+            except Exception:  # noqa: BLE001 - whatever it is: nodes say what they like
+                if len(group) > 1:  # one of them: what cannot be kept must not stand in the way of others
+                    one_by_one = len(group)
+                    continue
+                self._cannot_be_kept(group[0])
+            one_by_one = max(0, one_by_one - 1)
+            del self._unkept[: len(group)]
+
+    def _cannot_be_kept(self, one: Believed) -> None:
+        """It is given up; its node may say it again. Told once for each power of ten."""
+        self._wire.counters.faults["reports"] += 1
+        count = self._wire.counters.faults["reports"]
+        if str(count).strip("0") == "1":
+            log.exception("what %s says cannot be kept (%d so far)", one.node.id, count)
+
+    async def _gathered(self) -> list[Arrived]:
+        """What came in within one gathering; nothing where something else is to be kept and nobody speaks."""
+        arrived: list[Arrived] = []
+        most = MOST_A_GROUP
+        if self._unkept:
+            most = MOST_JUDGED
+            await self._wire.clock.sleep(AGAIN_S)
+        else:
+            arrived.append(await self._waiting.get())
+            if self._waiting.qsize() < MOST_A_GROUP:
+                await self._wire.clock.sleep(GATHER_S)
+        while len(arrived) < most and not self._waiting.empty():
             arrived.append(self._waiting.get_nowait())
+        return arrived
+
+    async def _judged(self, arrived: list[Arrived]) -> list[Believed]:
         known = [(one, await self._registry.find(one.topic.node)) for one in arrived]
         if len(known) < _IN_THREAD_FROM or not self._wire.threads:
             group = judge_group(known)
@@ -104,12 +156,7 @@ class ReportDesk:
             self.refuse(node, reason)
         for one in group.believed:
             self._wire.counters.received[type(one.report).__name__.lower()] += 1
-        if group.believed:
-            try:
-                await self._keep(group.believed)
-            except (OperatorNeeded, Fault):  # a busy, absent or full database: they are kept as soon as it is well
-                self._again = group.believed
-                raise
+        return group.believed
 
     def refuse(self, node: str, reason: str) -> None:
         """Count it, and say it once for each power of ten."""

@@ -4,6 +4,7 @@
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlmodel import Session
 
 from controller.media import MediaStore
 from controller.services.bulletins import manifest_payload
-from controller.services.streams import DueStream, due_streams, stream_ended
+from controller.services.streams import LOOK_AHEAD_MS, DueStream, due_streams, stream_ended
 from controller.tables import Rendition
 from controller.wire.common import Waker, WireContext, log
 from devices.protocol.envelope import encode
@@ -21,7 +22,6 @@ from loa.errors import LoaError
 from loa.precedence import Precedence
 from loa.units import ByteCount, Digest, InstantMs
 
-LOOK_AHEAD_MS = 3_600_000
 LOOK_AGAIN_S = 1800.0
 """What is issued meanwhile is looked at at once."""
 _MOST_UNSENT = 32_768
@@ -59,8 +59,15 @@ class StreamDesk:
         """Take up every stream of the coming hour that has not gone out yet."""
         now_ms = self._wire.clock.now_ms()
         until = InstantMs(now_ms + LOOK_AHEAD_MS)
-        planned = await self._wire.db.reading(lambda session: _coming(session, until))
-        monotonic_s = self._wire.clock.monotonic_s()
+        self._take_up(await self._wire.db.reading(lambda session: _coming(session, until)))
+        await self._plan_waker.wait(self._wire.clock, LOOK_AGAIN_S)
+
+    async def adopt(self, streams: Collection[DueStream]) -> None:
+        """Take up streams that are announced on the wire, and in the tables only later."""
+        self._take_up(await self._wire.db.reading(lambda session: _with_manifests(session, streams)))
+
+    def _take_up(self, planned: Collection[tuple[DueStream, bytes]]) -> None:
+        now_ms, monotonic_s = self._wire.clock.now_ms(), self._wire.clock.monotonic_s()
         for one, manifest in planned:
             if not manifest:
                 continue
@@ -79,7 +86,6 @@ class StreamDesk:
                 self._running[one.digest] = already
         if planned:
             self._pump_waker.wake()
-        await self._plan_waker.wait(self._wire.clock, LOOK_AGAIN_S)
 
     async def want(self, want: Want) -> None:
         """A node asks for a manifest or for blocks."""
@@ -174,7 +180,11 @@ class StreamDesk:
 
 
 def _coming(session: Session, until: InstantMs) -> list[tuple[DueStream, bytes]]:
-    return [(one, manifest_payload(session, one.digest) or b"") for one in due_streams(session, until)]
+    return _with_manifests(session, due_streams(session, until))
+
+
+def _with_manifests(session: Session, streams: Collection[DueStream]) -> list[tuple[DueStream, bytes]]:
+    return [(one, manifest_payload(session, one.digest) or b"") for one in streams]
 
 
 def _read_notes(path: Path | None) -> dict[Digest, int]:

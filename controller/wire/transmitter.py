@@ -5,8 +5,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from controller.deedlog import DeedLog
 from controller.services.context import Context, Outgoing
-from controller.wire.common import WireContext, keep_going, log
+from controller.store import PATIENCE_S
+from controller.wire.common import Waker, WireContext, keep_going, log
 from controller.wire.contested import Contested
 from controller.wire.documents import DocumentDesk
 from controller.wire.freshness import Freshness
@@ -45,19 +47,22 @@ class Transmitter:
         *,
         notes: Path | None = None,
         health_interval_s: int = 60,
+        unwritten: DeedLog | None = None,
     ) -> None:
         self.wire = wire
+        self._unwritten = unwritten
         self.registry = NodeRegistry(wire.db, wire.clock)
         self.statements = Statements(wire)
-        self.orders = OrderDesk(wire)
+        self.orders = OrderDesk(wire, unwritten)
         self.documents = DocumentDesk(wire)
         self.streams = StreamDesk(wire, context().media, notes)
-        self.reports = ReportDesk(wire, self.registry, self._keep)
+        self.reports = ReportDesk(wire, self.registry, self._keep, self._meanwhile)
         self.reconciliation = Reconciliation(wire, self.registry, self.documents, self.orders, context)
         self.liveness = Liveness(wire, health_interval_s)
         self.record = RecordWatch(wire, context)
         self.contested = Contested()
         self._freshness = Freshness()
+        self._deeds_waker = Waker()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -76,6 +81,7 @@ class Transmitter:
             ("reconciliation", self.reconciliation.turn),
             ("liveness", self.liveness.turn),
             ("record", self._record_turn),
+            ("deeds", self._deeds_turn),
         ):
             self._spawn(keep_going(name, self.wire, turn), name)
         await self.wire.link.start(self)
@@ -89,6 +95,7 @@ class Transmitter:
 
     async def send(self, outgoing: Outgoing) -> None:
         """Publish what a unit of work decided, orders first. Call after its commit, with nothing in between."""
+        self._deeds_waker.wake()
         for order in outgoing.orders:
             self.orders.publish(order)
             if order.precedence is Precedence.EMERGENCY:
@@ -120,8 +127,8 @@ class Transmitter:
         self._spawn(self._published_again(), "documents again")
 
     async def _published_again(self) -> None:
-        await self.documents.publish_all()
         self.orders.wake()
+        await self.documents.publish_all()
         self.streams.plan_again()
         self.reconciliation.newer_documents()
 
@@ -166,6 +173,14 @@ class Transmitter:
         if await self.registry.find(name) is None:
             self.reports.refuse(name[:40], "untrusted_key")
 
+    async def _deeds_turn(self) -> None:
+        """What counts and is not in the tables gets there with the next unit of work: here is one, if there is none."""
+        if self._unwritten is None or not self._unwritten.deeds:
+            await self._deeds_waker.wait(self.wire.clock, None)
+            return
+        await self.wire.db.unit_of_work(lambda _: None)
+        self.orders.wake()
+
     async def _record_turn(self) -> None:
         await self.send(await self.record.turn())
 
@@ -174,7 +189,7 @@ class Transmitter:
     async def _keep(self, believed: list[Believed]) -> None:
         now = self.wire.clock.now_ms()
         fresh, old = self._freshness.split(believed)
-        kept = await self.wire.db.unit_of_work(lambda session: keep_group(session, fresh, now))
+        kept = await self.wire.db.unit_of_work(lambda session: keep_group(session, fresh, now), patience_s=PATIENCE_S)
         for (node, epoch), number in kept.held.items():
             self.statements.acknowledge(node, epoch, number)
         for one in fresh:
@@ -183,6 +198,17 @@ class Transmitter:
             self._heard_again(one)
         for subject in sorted(kept.subjects):
             self.wire.events.publish("coverage", subject)
+        for alert in sorted(kept.local):
+            log.warning("alert %s was sounded or ended by local input", alert)
+            self.wire.events.publish("alert", alert, local=True)
+
+    def _meanwhile(self, unkept: list[Believed]) -> None:
+        """The tables cannot take these now: a node that has come is given what it is owed all the same."""
+        fresh, _ = self._freshness.split(unkept)
+        newest = {one.report.node: one for one in fresh if isinstance(one.report, Health)}
+        for one in newest.values():
+            if isinstance(one.report, Health):
+                self.reconciliation.heard_health(one.node, one.report)
 
     def _heard(self, one: Believed) -> None:
         report = one.report

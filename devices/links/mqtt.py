@@ -16,7 +16,7 @@ import paho.mqtt.client as paho
 
 from devices.links.mqtt_parts import Identity, Outbox, Outgoing, abandon, close_client, in_packets, read_url, tune
 from devices.links.port import Delivery, LastWill, LinkListener
-from loa.clock import Clock, rung
+from loa.clock import Bell, Clock
 from loa.entropy import Entropy, fraction
 from loa.units import BytesPerSecond
 
@@ -78,7 +78,7 @@ class MqttLink:
         self._outbox = Outbox(max_queued_bytes)
         self._unconfirmed: set[int] = set()
         self._drain_waiters: list[asyncio.Future[None]] = []
-        self._lost = asyncio.Event()
+        self._lost = Bell()
         self._was_up = False
         self._progress = False
         self.last_error: str | None = None
@@ -214,7 +214,7 @@ class MqttLink:
         """Until the connection is lost: pings, and the limits on how long things may take."""
         tick_s = min(5.0, max(0.1, self._keepalive_s / 8))
         while not self._lost.is_set():
-            lost = await rung(self._lost, self._clock, tick_s)
+            lost = await self._lost.rings_within(self._clock, tick_s)
             if self._client is not None and not lost:
                 self._guarded(self._client.loop_misc)
                 if not self._up and self._clock.monotonic_s() - connected_s > SUBSCRIBED_WITHIN_S:

@@ -21,6 +21,8 @@ class Delivery:
     topic: str
     payload: bytes
     retained: bool = False
+    local: bool = False
+    """From an input at this box or at its station. A link to a broker never says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,10 @@ class SerialLink:
         if named is None:
             return
         topic, payload = named
+        if message.channel is Channel.LOCAL:  # wanted above all where there is no broker
+            if not self._said_before(message):
+                self._tell("delivered", Delivery(topic, payload, local=True))
+            return
         if topic not in self._topics and not any(topic_matches(wanted, topic) for wanted in self._topics):
             return
         if message.channel in (Channel.AREA_ORDER, Channel.ORDER) and self._said_before(message):

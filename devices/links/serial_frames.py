@@ -9,6 +9,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from cobs import cobs
 
@@ -120,38 +121,34 @@ class FrameReader:
         if overlong:
             self.errors.length += 1
             return None
-        return self._read(encoded) if encoded else None
+        if not encoded:
+            return None
+        frame, wrong = _read(encoded)
+        if wrong:
+            setattr(self.errors, wrong, getattr(self.errors, wrong) + 1)
+        return frame
 
-    def _read(self, encoded: bytes) -> Frame | None:
-        try:
-            content = bytes(cobs.decode(encoded))
-        except cobs.DecodeError:
-            self.errors.crc += 1
-            return None
-        if len(content) < _LEAST_CONTENT:
-            self.errors.length += 1
-            return None
-        if zlib.crc32(content[:-_CRC_BYTES]) != int.from_bytes(content[-_CRC_BYTES:], "big"):
-            self.errors.crc += 1
-            return None
-        first, destination, source, channel, number, index, total = _HEADER.unpack_from(content)
-        if first >> 4 != VERSION or first & 15 not in Opcode._value2member_map_:
-            self.errors.opcode += 1
-            return None
-        if source in (BROADCAST, destination) or STATION not in (source, destination):
-            self.errors.address += 1
-            return None
-        if index >= total:
-            self.errors.length += 1
-            return None
-        return Frame(
-            Opcode(first & 15),
-            destination,
-            source,
-            channel & ~_RETAINED,
-            number,
-            index,
-            total,
-            content[_HEADER.size : -_CRC_BYTES],
-            bool(channel & _RETAINED),
-        )
+
+@lru_cache(maxsize=4)  # where several ends of a bus live in one process, all of them hear the same
+def _read(encoded: bytes) -> tuple[Frame | None, str]:
+    """The frame, or the name of what is wrong with it."""
+    try:
+        content = bytes(cobs.decode(encoded))
+    except cobs.DecodeError:
+        return None, "crc"
+    if len(content) < _LEAST_CONTENT:
+        return None, "length"
+    if zlib.crc32(content[:-_CRC_BYTES]) != int.from_bytes(content[-_CRC_BYTES:], "big"):
+        return None, "crc"
+    first, destination, source, channel, number, index, total = _HEADER.unpack_from(content)
+    if first >> 4 != VERSION or first & 15 not in Opcode._value2member_map_:
+        return None, "opcode"
+    if source in (BROADCAST, destination) or STATION not in (source, destination):
+        return None, "address"
+    if index >= total:
+        return None, "length"
+    retained = bool(channel & _RETAINED)
+    data = content[_HEADER.size : -_CRC_BYTES]
+    return Frame(
+        Opcode(first & 15), destination, source, channel & ~_RETAINED, number, index, total, data, retained
+    ), ""

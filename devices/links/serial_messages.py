@@ -12,6 +12,7 @@ from enum import IntEnum
 from devices.links.serial_frames import MAX_DATA_BYTES, Frame, Opcode
 from devices.protocol import topics
 from devices.protocol.envelope import decode
+from devices.protocol.local_orders import LOCAL_TOPIC
 from devices.protocol.media import Manifest, Piece, digest_of
 from devices.protocol.refusal import WireRefusal
 from loa.units import NodeId
@@ -41,6 +42,8 @@ class Channel(IntEnum):
     WANT = 19
     TIME = 20
     AREA_RECORD = 21
+    LOCAL = 22
+    """Station to nodes: an order given at the station itself. Nothing that a broker brings comes under it."""
 
 
 _AREA = dict(zip(topics.AreaChannel, (1, 2, 3, 4, 21), strict=True))
@@ -89,6 +92,8 @@ def unpack(channel: Channel, body: bytes, node: NodeId) -> tuple[str, bytes] | N
     if channel is Channel.STREAM:
         topic = _stream_topic_of(body)
         return None if topic is None else (topic, body)
+    if channel is Channel.LOCAL:
+        return LOCAL_TOPIC, body
     if channel is Channel.LISTEN or not body or 1 + body[0] > len(body):
         return None
     try:

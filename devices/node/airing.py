@@ -9,6 +9,13 @@ from scheduler.rules.air import Claim, Place, join_in_phase
 
 LEAD_MS = 1000
 """A sound is placed on the speaker this long before it is due, so that decoding is ahead."""
+WHOLE_WITHIN_MS = 300
+"""An emergency that is late by no more than this begins with its beginning, out of phase for its first time through:
+sound needs as long for a hundred metres, and a siren without its first third of a second needs as long to be known.
+"""
+AGAIN_WITHIN_MS = 1000
+"""A drill's next repeat, which would wait for the one after it otherwise: without a gap each repeat ends as late as it
+began, and was placed."""
 _WHOLE_SHARE = 0.8
 """A repeat of which this share was heard counts as heard."""
 
@@ -25,6 +32,8 @@ class Airing:
     """Of earlier stretches, for the longest allowed duration."""
     told_start: bool = False
     told_not_ready: bool = False
+    told_sounded: bool = False
+    """There was evidence that it sounded."""
     kept_off: bool = False
     """Wanted the air while another had it."""
     turns: int = 0
@@ -48,7 +57,13 @@ class Airing:
 
     def claim(self) -> Claim:
         plan = self.plan
-        return Claim(plan.id, plan.precedence, plan.kind, plan.start_at, self.turns)
+        return Claim(plan.id, plan.precedence, plan.kind, plan.start_at, self.turns, plan.gap_ms)
+
+    def is_pausing(self, now: InstantMs) -> bool:
+        """An emergency in the silence between two of its repeats."""
+        if not self.plan.is_emergency or self.on_air or not self.told_start:
+            return False
+        return self.next_place(now) is not None
 
     def next_place(self, now: InstantMs) -> Place | None:
         """Where it would sound from `now` on; None where nothing of it is left."""
@@ -57,6 +72,8 @@ class Airing:
             return None
         if not self.alone:
             place = join_in_phase(plan.run, InstantMs(at))
+            if place is not None and self._begins_whole(place):
+                return Place(place.repeat, DurationMs(0), InstantMs(at))
             if place is not None and place.offset_ms and plan.is_drill:  # never past the announcement
                 following = plan.start_at + (place.repeat + 1) * (plan.length_ms + plan.gap_ms)
                 place = join_in_phase(plan.run, InstantMs(following))
@@ -67,6 +84,22 @@ class Airing:
         if plan.repeats and self.repeat >= plan.repeats:
             return None
         return Place(self.repeat, self.offset_ms, InstantMs(max(at, plan.start_at)))
+
+    def _begins_whole(self, place: Place) -> bool:
+        """Late, but not too late for its first sample to be the first that sounds."""
+        if self.plan.is_drill and self.turns:
+            return 0 < place.offset_ms <= AGAIN_WITHIN_MS
+        is_first = not (self.told_start or self.turns or place.repeat)
+        is_one = self.plan.is_emergency and is_first
+        return (is_one or self.plan.is_drill) and 0 < place.offset_ms <= WHOLE_WITHIN_MS
+
+    @property
+    def keeps_beginning(self) -> bool:
+        """Nothing of the beginning may be lost for having been placed late."""
+        if self.alone:
+            return True
+        place = self.place
+        return self.plan.is_emergency and not self.told_start and place is not None and not place.offset_ms
 
     def ended_repeat(self, now: InstantMs) -> None:
         """A repeat came to its end."""

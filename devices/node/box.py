@@ -7,20 +7,26 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from devices.links.port import Link
-from devices.node.boxfile import BoxConfig
+from devices.links.port import Delivery, Link
+from devices.node.boxfile import BoxConfig, LocalPort
 from devices.node.disk import DiskStorage
 from devices.node.enrolled import EnrolmentFolder
 from devices.node.enrolling import Centre
+from devices.node.evidence import Sensor
 from devices.node.node import Node
 from devices.node.ports import Speaker
 from devices.node.recording import RecordingSpeaker
 from devices.protocol.identity import NodeIdentity
 from devices.protocol.label import Label, read_label
+from devices.protocol.local_orders import LOCAL_TOPIC
 from loa.clock import Clock, SystemClock
 from loa.entropy import system_entropy
 from loa.errors import Fault, LoaError, Refused
+
+if TYPE_CHECKING:
+    from devices.local.input import Keypad
 
 _WATCHDOG_STEP_S = 5.0
 
@@ -43,6 +49,18 @@ def _speaker(config: BoxConfig, identity: NodeIdentity, clock: Clock) -> Speaker
     except ModuleNotFoundError as error:
         raise Refused("extra_missing", field="speaker", extra="sound", package=error.name) from error
     return SoundCardSpeaker(clock, device=config.sound_device)
+
+
+def _sensor(config: BoxConfig, speaker: Speaker, clock: Clock) -> Sensor | None:
+    if config.evidence is None:
+        return None
+    if isinstance(speaker, RecordingSpeaker) and config.evidence == "output":
+        return speaker
+    try:
+        from devices.node.capture import CaptureSensor
+    except ModuleNotFoundError as error:
+        raise Refused("extra_missing", field="evidence", extra="sound", package=error.name) from error
+    return CaptureSensor(clock, config.evidence.partition(":")[2] or None)
 
 
 def _authority(path: Path) -> str:
@@ -134,20 +152,25 @@ async def run_box(config: BoxConfig) -> None:
     clock = SystemClock()
     identity = read_identity(config.identity)
     storage = DiskStorage(config.data)
+    speaker = _speaker(config, identity, clock)
     node = Node(
         identity=identity,
         link=_link(config, identity, clock),
         storage=storage,
-        speaker=_speaker(config, identity, clock),
+        speaker=speaker,
         clock=clock,
         entropy=system_entropy,
         config=config.node,
+        sensor=_sensor(config, speaker, clock),
     )
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
+    keypad = None if config.local is None else keypad_at(config.local, node, clock)
     await node.start()
+    if keypad is not None:
+        keypad.start()
     tell_systemd("READY=1")
     waits = [loop.create_task(one) for one in (ended.wait(), node.broken(), _watchdog(clock))]
     try:
@@ -156,12 +179,32 @@ async def run_box(config: BoxConfig) -> None:
         tell_systemd("STOPPING=1")
         for one in waits:
             one.cancel()
+        if keypad is not None:
+            keypad.stop()
         await node.stop()
         storage.close()
     if node.failure is not None:
         if isinstance(node.failure, LoaError):
             raise node.failure
         raise Fault("node_broken", reason=repr(node.failure)) from node.failure
+
+
+def keypad_at(local: LocalPort, node: Node, clock: Clock) -> "Keypad":
+    """Where somebody sounds stored alerts at this very box. Raises Refused(bad_key_file, extra_missing)."""
+    try:
+        from devices.links.serial_port import SerialPort
+    except ModuleNotFoundError as error:
+        raise Refused("extra_missing", field="local", extra="station", package=error.name) from error
+    from devices.local.input import Keypad, LocalInput, state_file
+    from devices.local.key import read_station_key
+
+    def give(order: bytes) -> bool:
+        node.delivered(Delivery(LOCAL_TOPIC, order, local=True))
+        return True
+
+    path = local.key_file
+    taking = LocalInput(read_station_key(path), clock, system_entropy, give, state=state_file(path))
+    return Keypad(local.port, local.baud, taking.typed, clock, SerialPort)
 
 
 async def _watchdog(clock: Clock) -> None:

@@ -30,6 +30,10 @@ data = "/var/lib/loa-node"
 speaker = "sound"
 # sound_device = "USB Audio"               # part of the sound card's name; the system's own choice by default
 
+# Where it can be measured whether sound comes out: "capture", or "capture:" and a part of the name of a sound card's
+# input: a microphone before the horn, or the line's current through a transformer. "output": trials with record:DIR.
+# evidence = "capture:USB Mic"
+
 # The box has a battery clock that is kept right: its time counts until the centre's is known.
 rtc_trusted = false
 
@@ -40,6 +44,11 @@ rtc_trusted = false
 # port = "/dev/ttyS1"
 # baud = 38400
 # address = 3
+
+# [local]                                  # a keypad at the box: PIN*CODE# sounds a stored alert here, PIN*0# ends it
+# port = "/dev/ttyUSB0"                    # (needs loa[station])
+# baud = 9600
+# key_file = "/etc/loa/station.json"       # from `loa keys station new`
 """
 
 _FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -53,12 +62,15 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "data": str,
     "speaker": str,
     "sound_device": str,
+    "evidence": str,
     "rtc_trusted": bool,
     "audio_limit_mb": int,
     "health_interval_s": int,
     "bus": dict,
+    "local": dict,
 }
 _BUS_FIELDS: dict[str, type] = {"port": str, "baud": int, "address": int}
+_LOCAL_FIELDS: dict[str, type] = {"port": str, "baud": int, "key_file": str}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +78,13 @@ class Bus:
     port: str
     baud: int
     address: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalPort:
+    port: str
+    baud: int
+    key_file: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +101,11 @@ class BoxConfig:
     data: Path | None = None
     speaker: str = "sound"
     sound_device: str | None = None
+    evidence: str | None = None
+    """capture, capture:NAME or output; None: there is no sensor."""
     bus: Bus | None = None
+    local: LocalPort | None = None
+    """Where somebody may sound stored alerts by hand."""
     node: NodeConfig = NodeConfig()
 
     def password(self) -> str | None:
@@ -139,7 +162,9 @@ def parse_box_file(text: str, folder: Path) -> BoxConfig:
         data=place("data"),
         speaker=speaker,
         sound_device=raw.get("sound_device"),
+        evidence=raw.get("evidence"),
         bus=_bus(raw["bus"]) if "bus" in raw else None,
+        local=_local(raw["local"], folder) if "local" in raw else None,
         node=NodeConfig(
             rtc_trusted=raw.get("rtc_trusted", False),
             audio_limit_bytes=limit * 1024 * 1024 if limit is not None else None,
@@ -167,6 +192,14 @@ def _bus(raw: dict[str, Any]) -> Bus:
     return Bus(port=raw["port"], baud=raw["baud"], address=raw["address"])
 
 
+def _local(raw: dict[str, Any], folder: Path) -> LocalPort:
+    _check_fields(raw, _LOCAL_FIELDS, "local.")
+    missing = [name for name in ("port", "key_file") if name not in raw]
+    if missing:
+        raise _bad(f"local.{missing[0]}", "missing")
+    return LocalPort(port=raw["port"], baud=raw.get("baud", 9600), key_file=folder / raw["key_file"])
+
+
 def over(config: BoxConfig, **given: Any) -> BoxConfig:
     """The file's settings with the command line's over them."""
     return replace(config, **{name: value for name, value in given.items() if value is not None})
@@ -183,4 +216,9 @@ def complete(config: BoxConfig, **given: Any) -> BoxConfig:
         raise _bad("broker", "either a broker or a bus is needed")
     if config.speaker not in ("sound", "none") and not config.speaker.startswith("record:"):
         raise _bad("speaker", "sound, none or record:DIR")
+    records = config.speaker.startswith("record:")
+    if config.evidence not in (None, "capture", "output") and not str(config.evidence).startswith("capture:"):
+        raise _bad("evidence", "capture, capture:NAME or output")
+    if config.evidence == "output" and not records:
+        raise _bad("evidence", "output is for record:DIR alone")
     return config

@@ -5,7 +5,7 @@ Without trusted time nothing begins.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from devices.node.airing import LEAD_MS, Airing
 from devices.node.crew import Alarm
@@ -30,7 +30,7 @@ class Conductor:
 
     def __init__(self, parts: Parts, *, volume: Callable[[], Percent], settings: Callable[[], Settings | None]) -> None:
         self._clock, self._time, self._store = parts.clock, parts.time, parts.store
-        self._ledger, self._notes = parts.ledger, parts.notes
+        self._ledger, self._notes, self._after = parts.ledger, parts.notes, parts.after
         self._settings = settings
         self.stage = Stage(parts, volume=volume, settings=settings)
         self.stage.reconsider = self.reconsider
@@ -58,7 +58,7 @@ class Conductor:
 
     def add(self, plan: Plan) -> None:
         """An accepted order. An emergency is given the air before anything is written down."""
-        if plan.id in self._airings or self._ledger.play(plan.id) is Play.OVER:
+        if plan.id in self._airings or plan.id in self.stage.ending or self._ledger.play(plan.id) is Play.OVER:
             return
         self._airings[plan.id] = Airing(plan)
         if not self._heard_before(plan):
@@ -66,12 +66,16 @@ class Conductor:
                 self._withdraw(ancestor, plan)
         self.reconsider()
 
-    def resume(self, plan: Plan) -> None:
-        """An order that was under way before a restart; an emergency that had begun goes on in phase."""
+    def resume(self, plan: Plan, *, ended: bool = False) -> None:
+        """An order that was under way before a restart; an emergency that had begun goes on in phase. `ended`: by an
+        order that was written down when its own end was not."""
         airing = Airing(plan)
         airing.told_start = airing.kept_off = airing.resumed = self._ledger.begun(plan.id)
         self._airings[plan.id] = airing
-        self.reconsider()
+        if ended:
+            self.cancel(plan.id, ReceiptCause.ORDERED)
+        else:
+            self.reconsider()
 
     def replan(self, plan: Plan) -> None:
         """The same order with other sounds, where nothing of it has been heard."""
@@ -132,13 +136,21 @@ class Conductor:
     def audio_changed(self) -> None:
         """More audio is here, or other audio is wanted."""
         ready = [plan for plan in self.plans if self._ledger.play(plan.id) is None and self._is_complete(plan)]
+        if any(plan.is_emergency for plan in ready):
+            self._after.leave(lambda: self._tell_ready(ready))  # after its order is written down, of no later one
+        elif ready:
+            self._tell_ready(ready)
+        self.reconsider()
+
+    def _tell_ready(self, ready: Sequence[Plan]) -> None:
         for precedence in Precedence:
-            subjects = [plan.id for plan in ready if plan.precedence is precedence]
+            subjects = [
+                plan.id for plan in ready if plan.precedence is precedence and self._ledger.play(plan.id) is None
+            ]
             if subjects:
                 self._notes.note(ReceiptEvent.READY, *subjects, precedence=precedence)
                 with contextlib.suppress(Fault):
                     self._ledger.mark(Play.READY, *subjects)
-        self.reconsider()
 
     def shut_down(self) -> None:
         """Silence, with the reason written down. An emergency goes on when the box is back before its expiry."""
@@ -146,9 +158,10 @@ class Conductor:
         self.stage.closed = True
         for airing in list(self._airings.values()):
             if airing.sounding_since_s is not None:
-                position = airing.off_air(self._clock.monotonic_s())
-                self.stage.note(airing, ReceiptEvent.STOPPED, ReceiptCause.SHUTDOWN, position)
-                if not airing.plan.is_emergency:
+                position, again = airing.off_air(self._clock.monotonic_s()), airing.plan.is_emergency
+                event = ReceiptEvent.INTERRUPTED if again else ReceiptEvent.STOPPED
+                self.stage.note(airing, event, ReceiptCause.SHUTDOWN, position)
+                if not again:
                     self.stage.mark_over(airing.plan.id)
             else:
                 airing.off_air(self._clock.monotonic_s())
@@ -167,10 +180,17 @@ class Conductor:
         places = self._places(now)
         holder = self.playing
         winner = who_has_the_air(
-            [self._airings[one].claim() for one in places], holder.plan.id if holder is not None else None
+            [self._airings[one].claim() for one in places],
+            holder.plan.id if holder is not None else None,
+            pausing=[
+                airing.claim()
+                for airing in self._airings.values()
+                if airing.is_pausing(now) and self._can_sound(airing.plan)
+            ],
         )
         if holder is not None and winner != holder.plan.id:
-            self.stage.interrupt(holder, now)
+            urgently = winner is not None and self._airings[winner].plan.is_emergency
+            self.stage.interrupt(holder, now, urgently=urgently)
         for other in places.keys() & self._airings.keys():
             if other != winner:
                 self._airings[other].kept_off = True

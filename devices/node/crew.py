@@ -44,6 +44,10 @@ class Crew:
 
         return guard
 
+    def soon(self, act: Callable[[], None]) -> None:
+        """Do it in the loop's next turn: after what waits for a sound now, at any node of this process."""
+        asyncio.get_running_loop().call_soon(self.guarded(act))
+
     async def dismiss(self) -> None:
         """Cancel all and wait for them."""
         for act in self._last_acts:

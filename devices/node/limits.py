@@ -28,9 +28,14 @@ def hours_allow(settings: Settings | None, precedence: Precedence, at: InstantMs
 
 
 def loudness(settings: Settings | None, precedence: Precedence, node_volume: Percent, asked: Percent | None) -> Percent:
-    """The volume of one broadcast: what it asks for, else the node's own; capped, but an emergency by its own rule."""
+    """The volume of one broadcast: what it asks for, else the node's own; capped.
+
+    An emergency has nothing to do with the node's own volume or those caps: it is as loud as its place allows one to
+    be, or less where the people who released it said so.
+    """
     if precedence is Precedence.EMERGENCY:
-        return asked if asked is not None else settings.emergency_volume if settings else Percent(100)
+        most = settings.emergency_volume if settings else Percent(100)
+        return most if asked is None else Percent(min(asked, most))
     cap = 100
     if settings is not None:
         cap = settings.priority_cap if precedence is Precedence.PRIORITY else settings.ordinary_cap

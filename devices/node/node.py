@@ -5,9 +5,11 @@ import contextlib
 from dataclasses import dataclass
 
 from devices.links.port import Delivery, Link
+from devices.node.afterwards import Afterwards
 from devices.node.conductor import Conductor
 from devices.node.config import NodeConfig
 from devices.node.crew import Crew
+from devices.node.evidence import Sensor
 from devices.node.ledger import Ledger, Play
 from devices.node.limits import narrowest
 from devices.node.notes import Notes
@@ -82,10 +84,13 @@ class Node:
         clock: Clock,
         entropy: Entropy,
         config: NodeConfig | None = None,
+        sensor: Sensor | None = None,
     ) -> None:
+        """sensor: where it can be measured whether sound comes out; without one, no "sounded"."""
         self.identity = identity
         self._config = config or NodeConfig()
         self._link, self._storage, self._speaker, self._clock = link, storage, speaker, clock
+        self._sensor = sensor
         self.failure: BaseException | None = None
         """Why the node cannot go on, where it cannot: it is silent then, and wants to be started anew."""
         self._broken = asyncio.Event()
@@ -96,8 +101,9 @@ class Node:
         self._records = Records(pressing, identity)
         self._ledger = Ledger(pressing, identity, entropy, limit_bytes=self._config.journal_limit_bytes)
         self._notes = Notes(identity.node, self._ledger, self._time)
+        self._after = Afterwards(clock, self._crew)
         self._conductor = Conductor(
-            Parts(clock, self._time, self._store, speaker, self._ledger, self._notes, self._crew),
+            Parts(clock, self._time, self._store, speaker, self._ledger, self._notes, self._crew, self._after, sensor),
             volume=lambda: self._records.volume,
             settings=lambda: narrowest((one for one, _ in self._records.settings.values()), self._records.area),
         )
@@ -111,7 +117,16 @@ class Node:
             crew=self._crew,
         )
         self._obedience = Obedience(
-            Senses(identity, self._records, self._time, self._ledger, self._notes, self._conductor, self._receiving),
+            Senses(
+                identity,
+                self._records,
+                self._time,
+                self._ledger,
+                self._notes,
+                self._conductor,
+                self._receiving,
+                self._after,
+            ),
             clock.monotonic_s,
         )
         self._session = Session(
@@ -120,6 +135,7 @@ class Node:
             health=self._health,
             interval_s=self._health_interval,
             lost_without_answer=lambda: self._records.area is None or self._records.authority.version == 0,
+            time_is_waited_for=lambda: self._obedience.order_waits,
         )
         self._started_s = clock.monotonic_s()
         self._connect_parts()
@@ -145,6 +161,8 @@ class Node:
         if self._config.rtc_trusted:
             self._time.trust_rtc()
         self._crew.spawn(self._keep_speaker(), "speaker")
+        if self._sensor is not None:
+            self._crew.spawn(self._sensor.keep(), "sensor")
         self._notes.note(ReceiptEvent.BOOTED)
         self._tell_unconfirmed()
         self._resume_orders()
@@ -156,6 +174,7 @@ class Node:
     async def stop(self) -> None:
         """Silence first; then what happened is told, and the link closed."""
         self._conductor.shut_down()
+        self._after.now()
         if self._link.is_up:
             self._session.say_goodbye()
             await self._link.drained(0)
@@ -177,8 +196,9 @@ class Node:
         for order, kept in list(self._records.orders.values()):
             if self._ledger.play(order.id) is Play.OVER or self._records.authority.is_revoked(*kept.basis):
                 self._records.forget_order(order.id)
-            else:
-                self._conductor.resume(self._obedience.ordering.plan(order, kept.basis))
+                continue
+            plan = self._obedience.ordering.plan(order, kept.basis)
+            self._conductor.resume(plan, ended=self._obedience.ordering.was_ended(plan))
 
     async def _keep_speaker(self) -> None:
         """Open the speaker, and again whenever it was lost."""
@@ -204,6 +224,7 @@ class Node:
             self.failure = error
             self._broken.set()
             self._conductor.shut_down()
+            self._after.now()
 
     async def broken(self) -> BaseException | None:
         """Returns when the node cannot go on, with the reason."""

@@ -1,16 +1,26 @@
 """Receipts as the rest of the node writes them: an event and what belongs to it."""
 
+from dataclasses import dataclass
 from functools import partial
 
 from devices.node.ledger import Ledger
 from devices.node.timing import NodeTime
+from devices.protocol.local import LocalMark
 from devices.protocol.refusal import RefusalReason
 from devices.protocol.reports import Receipt, ReceiptCause, ReceiptEvent
 from loa.errors import Fault
 from loa.precedence import Precedence
-from loa.units import DurationMs, Id16, NodeId
+from loa.units import DurationMs, Id16, InstantMs, NodeId
 
 _MOST_LATE_MS = (1 << 32) - 1
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When something happened, as well as the node knows the time."""
+
+    at: InstantMs
+    time_error_ms: int | None
 
 
 class Notes:
@@ -23,6 +33,10 @@ class Notes:
         self.unwritten = 0
         """Receipts for which the storage had no room at all."""
 
+    def moment(self) -> Moment:
+        """Now: for a receipt that is written later."""
+        return Moment(self._time.best_guess(), self._time.error_ms())
+
     def note(
         self,
         event: ReceiptEvent,
@@ -33,8 +47,13 @@ class Notes:
         position_ms: DurationMs | None = None,
         late_ms: int | None = None,
         repeat: int = 0,
+        local: LocalMark | None = None,
+        evidence: bytes | None = None,
+        moment: Moment | None = None,
     ) -> None:
-        """One receipt a subject. Durable on return; counted as unwritten where the storage is full to the last byte."""
+        """One receipt a subject, of now where no moment is given. Durable on return; counted as unwritten where the
+        storage is full to the last byte."""
+        when = moment or self.moment()
         late = None if late_ms is None else max(-_MOST_LATE_MS, min(_MOST_LATE_MS, late_ms))
 
         def receipt(subject: Id16 | None, epoch: bytes, number: int) -> Receipt:
@@ -42,8 +61,8 @@ class Notes:
                 node=self._node,
                 epoch=epoch,
                 number=number,
-                at=self._time.best_guess(),
-                time_error_ms=self._time.error_ms(),
+                at=when.at,
+                time_error_ms=when.time_error_ms,
                 event=event,
                 subject=subject,
                 cause=cause,
@@ -52,6 +71,8 @@ class Notes:
                 late_ms=late,
                 precedence=precedence,
                 repeat=min(repeat, 65_535),
+                local=local,
+                evidence=evidence,
             )
 
         try:

@@ -11,6 +11,7 @@ from devices.node.receiving import stream_of
 from devices.node.records import Kept
 from devices.node.senses import Senses
 from devices.protocol.authority import NO_FLOOR, accept_trust
+from devices.protocol.common import RenditionRef
 from devices.protocol.documents import Placement, Settings, Timetable
 from devices.protocol.envelope import Sealed, open_any, open_sealed
 from devices.protocol.judge import (
@@ -49,6 +50,7 @@ class Obedience:
         self._monotonic_s = monotonic_s
         self.ordering = Ordering(senses, standing=self._standing, settings=self.settings)
         self.ordering.refresh_needs = self.refresh_needs
+        self.ordering.keep_room_for = self._keep_room_for
         self.refusals: dict[RefusalReason, int] = {}
         self.repeats = 0
         """Orders that came again to the byte: nothing to do, but something to tell."""
@@ -80,7 +82,7 @@ class Obedience:
         if stream is not None or channel == DownChannel.PIECE:
             self._take_audio(delivery.payload, stream)
         elif channel == AreaChannel.ORDER:
-            self._take_order(delivery.payload, delivery.retained)
+            self._take_order(delivery)
         elif channel == AreaChannel.TRUST:
             self._take_trust(delivery.payload)
         elif channel in (AreaChannel.SETTINGS, AreaChannel.TIMETABLE):
@@ -130,6 +132,7 @@ class Obedience:
         if reason in _MAY_BE_TAKEN_LATER and (reason is RefusalReason.TIME_UNKNOWN or not is_order):
             self._hold_back(delivery)
             if reason is RefusalReason.TIME_UNKNOWN:
+                self._time.keeper.hopeful()
                 self.time_wanted()
                 return  # not refused yet: it is judged again as soon as the time is known
             if self._records.authority.version == 0 and reason is RefusalReason.UNTRUSTED_KEY:
@@ -164,6 +167,11 @@ class Obedience:
             self._held_back.popitem(last=False)
         self._held_back[key] = delivery
 
+    @property
+    def order_waits(self) -> bool:
+        """Whether an order has come that cannot be judged before the time is known."""
+        return any(topic.endswith("/order") for topic, _ in self._held_back)
+
     def look_again(self) -> None:
         """Time, trust or place have changed: what waited for that is judged again."""
         waiting, self._held_back = list(self._held_back.values()), OrderedDict()
@@ -190,8 +198,8 @@ class Obedience:
             issuer_of(payload), power=power, area=self._records.area, now_ms=now
         ).basis
 
-    def _take_order(self, payload: bytes, retained: bool) -> None:
-        order = self.ordering.take(payload, retained)
+    def _take_order(self, delivery: Delivery) -> None:
+        order = self.ordering.take(delivery.payload, delivery.retained, local=delivery.local)
         self._raise_floor(order.issued_at)
         self.changed()
 
@@ -226,11 +234,16 @@ class Obedience:
         self._conductor.set_timetable(plans.values())
         self.refresh_needs()
 
-    def refresh_needs(self, *coming: Plan) -> None:
-        """`coming`: what the conductor is about to be given."""
+    def refresh_needs(self) -> None:
+        self._receiving.set_needs(self._conductor.plans, self._sirens())
+
+    def _keep_room_for(self, coming: Plan) -> None:
+        """Before the conductor is given it: its audio gives way to nothing that is written about it."""
+        self._receiving.keep([coming, *self._conductor.plans], self._sirens())
+
+    def _sirens(self) -> tuple[RenditionRef, ...]:
         settings = self.settings()
-        sirens = tuple(siren.rendition for siren in settings.sirens) if settings else ()
-        self._receiving.set_needs([*coming, *self._conductor.plans], sirens)
+        return tuple(siren.rendition for siren in settings.sirens) if settings else ()
 
     def _take_trust(self, payload: bytes) -> None:
         records = self._records
@@ -239,6 +252,8 @@ class Obedience:
         records.set_authority(
             accept_trust(payload, records.authority, now, floor_ms=records.floor_ms, here=records.area)
         )
+        if not self._time.confirmed and self._time.keeper.hopeful():
+            self.time_wanted()  # by this document answers may be believed that were not before
         self._conductor.cancel_all(lambda plan: records.authority.is_revoked(*plan.basis), ReceiptCause.REVOKED)
         self.refresh_timetable()
         self.changed()

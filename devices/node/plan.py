@@ -37,6 +37,8 @@ class Plan:
     whole: tuple[AreaPath, ...] = ()
     """Of an order: all places that it is for. An alert is ended by who is appointed over all of them."""
     tone_hz: float | None = None
+    local: bool = False
+    """Sounded by local input."""
 
     @property
     def length_ms(self) -> DurationMs:
@@ -85,6 +87,7 @@ def plan_of_order(order: Order, settings: Settings | None, basis: tuple[bytes, .
         interruption=order.interruption,
         replaces=order.replaces,
         basis=basis,
+        local=order.station is not None,
     )
 
 

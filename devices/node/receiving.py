@@ -23,6 +23,8 @@ from loa.units import Digest, InstantMs
 
 NO_ROOM_WAIT_S = 60.0
 MAX_NEEDS = 2000
+BUS_AUDIO_SHARE = 0.7
+"""What heads of pieces, frames and polls leave of a bus: 256 bytes of audio are 336 on the wires."""
 SOON_MS = 60_000
 """What sounds within this, or sounds already, does not give way to anything."""
 
@@ -47,9 +49,10 @@ class Receiving:
         self._clock = clock
         self._time = time
         self._alarm = Alarm(clock, crew, self.pump)
-        self._intake = Intake(
-            identity.node, entropy=entropy, relays_streams=link.relays_streams, nominal_rate=link.nominal_rate
-        )
+        rate: float | None = link.nominal_rate
+        if rate is not None and link.relays_streams:
+            rate *= BUS_AUDIO_SHARE
+        self._intake = Intake(identity.node, entropy=entropy, relays_streams=link.relays_streams, nominal_rate=rate)
         self._needs: dict[Digest, Need] = {}
         self._asked: set[Digest] = set()
         self._no_room: dict[Digest, float] = {}
@@ -63,22 +66,29 @@ class Receiving:
     def set_needs(self, plans: Collection[Plan], sirens: Iterable[RenditionRef]) -> None:
         """Everything that may sound from now on; plans come due first, and sirens stay for ever."""
         standing = list(sirens)
+        self.keep(plans, standing)
         needs = [_need(ref, Precedence.ORDINARY, None) for ref in standing]
-        by_instant: dict[Digest, InstantMs] = {}
         for plan in plans:
-            for digest, ref in zip(plan.digests, plan.parts, strict=False):
-                by_instant[digest] = min(by_instant.get(digest, plan.start_at), plan.start_at)
-                needs.append(_need(ref, plan.precedence, plan))
-        soon = self._time.best_guess() + SOON_MS
-        kept = {digest for digest, at in by_instant.items() if at <= soon}
-        kept.update(digest for plan in plans if plan.is_emergency for digest in plan.digests)
-        self._store.needs = Needs(frozenset(kept.union(ref.digest for ref in standing)), by_instant)
+            needs += [_need(ref, plan.precedence, plan) for ref in plan.parts[: len(plan.digests)]]
         self._needs = {}
         for need in needs[:MAX_NEEDS]:
             before = self._needs.get(need.digest)
             if before is None or need.precedence > before.precedence:
                 self._needs[need.digest] = need
         self._give_needs()
+
+    def keep(self, plans: Iterable[Plan], sirens: Iterable[RenditionRef]) -> None:
+        """What gives way to nothing that is written from now on, and when the rest is wanted. Asks for nothing yet."""
+        soon = self._time.best_guess() + SOON_MS
+        kept = {ref.digest for ref in sirens}
+        by_instant: dict[Digest, InstantMs] = {}
+        for plan in plans:
+            for digest in plan.digests:
+                by_instant[digest] = min(by_instant.get(digest, plan.start_at), plan.start_at)
+            if plan.is_emergency:
+                kept.update(plan.digests)
+        kept.update(digest for digest, at in by_instant.items() if at <= soon)
+        self._store.needs = Needs(frozenset(kept), by_instant)
 
     def _give_needs(self) -> None:
         """Hand the intake what is not here yet, with what is here of it."""

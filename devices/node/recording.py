@@ -1,7 +1,10 @@
 """A speaker that writes what would have been heard, in real pace by the clock: one WAV file a broadcast and node."""
 
+import array
 import asyncio
 import contextlib
+import math
+import operator
 import re
 import struct
 from pathlib import Path
@@ -16,6 +19,7 @@ from loa.units import DurationMs
 
 CHUNK_FRAMES = RATE // 10
 _LONGEST_GAP_S = 3600.0
+SILENT_DB = -96.0
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -55,6 +59,15 @@ class RecordingSpeaker:
     @property
     def ready(self) -> bool:
         return self._open
+
+    # As a sensor of itself: what it writes is what would be measured.
+
+    async def keep(self) -> None:
+        """Nothing to be kept going."""
+
+    def level_db(self) -> float | None:
+        """Of what leaves it now."""
+        return SILENT_DB if self._current is None else self._current.level_db
 
     async def lost(self) -> None:
         if self._open:
@@ -156,6 +169,12 @@ class _RecordedPlayback:
     def position_ms(self) -> DurationMs:
         done = self._heard + min(len(self._chunk) // FRAME_BYTES, self._frames_since(self._chunk_from))
         return DurationMs(self._clip.offset_ms + done * 1000 // RATE)
+
+    @property
+    def level_db(self) -> float:
+        samples = array.array("h", self._chunk)
+        power = sum(map(operator.mul, samples, samples)) / len(samples) if samples else 0.0
+        return max(SILENT_DB, 10 * math.log10(max(power, 1e-9) / 32_768**2))
 
     def stop(self) -> None:
         if self._over:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from devices.node.afterwards import Afterwards
 from devices.node.conductor import Conductor
 from devices.node.ledger import Ledger
 from devices.node.notes import Notes
@@ -22,3 +23,4 @@ class Senses:
     notes: Notes
     conductor: Conductor
     receiving: Receiving
+    after: Afterwards

@@ -51,14 +51,18 @@ class Session:
         health: Callable[[int], Health],
         interval_s: Callable[[], float],
         lost_without_answer: Callable[[], bool],
+        time_is_waited_for: Callable[[], bool],
     ) -> None:
-        """lost_without_answer: nothing can be believed or played before the centre has answered a health report."""
+        """lost_without_answer: nothing can be believed or played before the centre has answered a health report.
+
+        time_is_waited_for: an order has come that cannot be judged before the time is known.
+        """
         self._identity, self._link, self._clock = voice.identity, voice.link, voice.clock
         self._time, self._entropy, self._ledger = voice.time, voice.entropy, voice.ledger
         self._next_session = next_session
         self._health_of = health
         self._interval_s = interval_s
-        self._lost_without_answer = lost_without_answer
+        self._lost_without_answer, self._time_is_waited_for = lost_without_answer, time_is_waited_for
         self._unanswered_s = _FIRST_UNANSWERED_S
         self._health_alarm = Alarm(voice.clock, voice.crew, self.send_health)
         self._time_alarm = Alarm(voice.clock, voice.crew, self.ask_time)
@@ -139,7 +143,7 @@ class Session:
             return
         request = self._time.keeper.request(self._identity.node, self._entropy(16), self._time.local_ms)
         self._say(UpChannel.TIME, request)
-        wait = self._time.keeper.wait_s()
+        wait = self._time.keeper.wait_s(in_hurry=self._time_is_waited_for())
         if self._link.nominal_rate is not None:
             wait = max(wait, _EXCHANGE_BYTES / (_TIME_SHARE * self._link.nominal_rate))
         self._time_alarm.set(self._clock.monotonic_s() + wait * (0.75 + fraction(self._entropy) / 2))

@@ -9,7 +9,7 @@ from devices.protocol.fields import choice, many, nested, uint, wire
 from devices.protocol.refusal import Malformed
 from loa.names import AreaPath
 from loa.precedence import Kind
-from loa.units import DurationMs, Id16, InstantMs, NodeId
+from loa.units import DurationMs, Id16, InstantMs, NodeId, Percent
 
 MAX_BODY_BYTES = 4096
 MAX_REFERENCES = 16
@@ -56,6 +56,8 @@ class AlertBody:
     """The alerts that it updates or cancels."""
     composed_at: InstantMs = wire(15, common.instant())
     """When it was made, for people to compare."""
+    volume: Percent | None = wire(16, uint(7), default=None)
+    """How loud, 0 to 100, up to what each place's settings allow an emergency; as loud as those say where absent."""
 
     def __post_init__(self) -> None:
         if not (self.areas or self.nodes):
@@ -64,11 +66,13 @@ class AlertBody:
             raise Malformed("an alert ends after its beginning, at most 31 days after it was composed")
         if self.siren == DRILL_ANNOUNCEMENT:
             raise Malformed("the drill announcement is no siren")
+        if self.volume is not None and self.volume > 100:
+            raise Malformed("volume is 0 to 100")
         if self.action is AlertAction.RELEASE and not (self.renditions or self.siren):
             raise Malformed("an alert names nothing to play")
         if self.action is AlertAction.CANCEL and not self.references:
             raise Malformed("a cancel names no alert")
-        if self.action is AlertAction.CANCEL and (self.renditions or self.siren):
+        if self.action is AlertAction.CANCEL and (self.renditions or self.siren or self.volume is not None):
             raise Malformed("a cancel plays nothing")
         if self.id in self.references:
             raise Malformed("an alert that refers to itself")

@@ -54,7 +54,8 @@ def body_of(order: Order) -> AlertBody | None:
 def remembered_until(order: Order) -> InstantMs:
     """Until when its id must be remembered: as long as what people approved could be ordered again."""
     body = body_of(order)
-    return order.expires_at if body is None else InstantMs(max(order.expires_at, body.expires_at))
+    until = counts_until(order)
+    return until if body is None else InstantMs(max(until, body.expires_at))
 
 
 def ends_until(order: Order) -> InstantMs:
@@ -64,6 +65,13 @@ def ends_until(order: Order) -> InstantMs:
     """
     body = body_of(order)
     return order.expires_at if body is None else InstantMs(body.composed_at + LONGEST_ALERT_MS)
+
+
+def counts_until(order: Order) -> InstantMs:
+    """Until when an order is obeyed. An alert's update ends what it takes the place of after its own window too: a node
+    that was away for all of that window would otherwise sound to its end what everybody else was told is over."""
+    is_update = order.action is OrderAction.PLAY and order.precedence is Precedence.EMERGENCY and bool(order.replaces)
+    return max(order.expires_at, ends_until(order)) if is_update else order.expires_at
 
 
 def whole_target(body: AlertBody, node: NodeId, here: AreaPath) -> tuple[AreaPath, ...]:
@@ -100,7 +108,7 @@ def _names_the_same(order: Order, body: AlertBody) -> bool:
 
 
 def _sounds_the_same(order: Order, body: AlertBody) -> bool:
-    """Whole languages may be left out, a part of one may not; a volume is nobody's to add."""
+    """Whole languages may be left out, a part of one may not; a volume is nobody's to add or change."""
     languages = {ref.language for ref in order.renditions}
     approved = [ref for ref in body.renditions if ref.language in languages]
     same = len(approved) == len(order.renditions) and all(
@@ -112,7 +120,7 @@ def _sounds_the_same(order: Order, body: AlertBody) -> bool:
         same
         and bool(order.renditions) == bool(body.renditions)
         and (order.siren, order.repeats, order.gap_ms) == (body.siren, body.repeats, body.gap_ms)
-        and order.volume is None
+        and order.volume == body.volume
     )
 
 

@@ -40,6 +40,7 @@ class MessageType(IntEnum):
     REVOCATION = 19
     ALERT_BODY = 20
     RECORD_HEAD = 21
+    STATION_MANDATE = 22
 
 
 def instant() -> Form:

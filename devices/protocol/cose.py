@@ -15,6 +15,8 @@ _ALG, _KID, _EDDSA = 1, 4, -8
 TAG_SIGN, TAG_SIGN1 = 98, 18
 _SIGNATURE1 = b"\x84\x6aSignature1"
 """An array of four that begins with this text."""
+_SIGN1, _NO_HEADER, _OF_64 = b"\xd2\x84", b"\xa0", b"\x58\x40"
+"""How a COSE_Sign1 begins; an empty map; the head of 64 bytes."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def sign1(payload: bytes, key: SigningKey) -> bytes:
     """A tagged COSE_Sign1 of `payload`."""
     protected = _protected(key.key_id)
     signature = key.sign(_covered1(protected, payload))
-    return cbor.dumps_in_order(cbor2.CBORTag(TAG_SIGN1, [protected, {}, payload, signature]))
+    return b"".join((_SIGN1, cbor.head_of_bytes(len(protected)), protected, _NO_HEADER,
+                     cbor.head_of_bytes(len(payload)), payload, _OF_64, signature))  # fmt: skip
 
 
 def sign1_detached(payload: bytes, key: SigningKey) -> bytes:

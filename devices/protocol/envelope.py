@@ -9,6 +9,7 @@ from devices.protocol.common import MessageType
 from devices.protocol.documents import Placement, Settings, Timetable
 from devices.protocol.fields import KEY_TYPE, KEY_VERSION, PROTOCOL_VERSION, from_map, to_map
 from devices.protocol.keys import SigningKey
+from devices.protocol.local import StationMandate
 from devices.protocol.media import LiveSegment, Manifest, Piece, TimeReply, TimeRequest, Want
 from devices.protocol.orders import Order
 from devices.protocol.record import RecordHead
@@ -21,7 +22,7 @@ from loa.errors import Fault
 Message = (
     Order | Timetable | Settings | Trust | Placement | Receipt | Acknowledgement | Health | Presence | TimeRequest
     | TimeReply | Want | Piece | Manifest | LiveSegment | Mandate | RootSet | Appointment | Revocation | AlertBody
-    | RecordHead
+    | RecordHead | StationMandate
 )  # fmt: skip
 
 CLASSES: dict[MessageType, type[Message]] = {
@@ -46,6 +47,7 @@ CLASSES: dict[MessageType, type[Message]] = {
     MessageType.REVOCATION: Revocation,
     MessageType.ALERT_BODY: AlertBody,
     MessageType.RECORD_HEAD: RecordHead,
+    MessageType.STATION_MANDATE: StationMandate,
 }
 _TYPES = {cls: number for number, cls in CLASSES.items()}
 UNSIGNED = (Piece, Manifest, Presence)

@@ -12,7 +12,7 @@ from devices.protocol.assembly import Ask, Assembly, as_ranges
 from devices.protocol.common import BLOCK_BYTES
 from devices.protocol.envelope import decode
 from devices.protocol.media import Manifest, Piece, Want, digest_of
-from devices.protocol.meter import LinkMeter
+from devices.protocol.meter import QUEUE_S, LinkMeter
 from devices.protocol.needs import Need, Traffic, VerifiedBlock, merged
 from devices.protocol.refusal import RefusalReason, WireRefusal
 from loa.entropy import Entropy, fraction
@@ -29,6 +29,9 @@ FAST_RATE = 1_000_000.0
 JOIN_AHEAD_MS = 10_000
 STREAM_GRACE_S = 3.0
 """A stream may start this much late before the node begins to ask by itself."""
+RELAYED_QUEUE_S = 3.0
+"""How much audio may wait at a station: its bus lets orders pass between two frames, and a node's turn to ask for
+more may take a second to come."""
 URGENT_MS = 60_000
 """A rendition that sounds within this time has its holes filled while its stream still runs."""
 _BEHIND_BLOCKS = 8
@@ -66,7 +69,7 @@ class Intake:
         self._node = node
         self._entropy = entropy
         self._relays = relays_streams
-        self._meter = LinkMeter(nominal_rate)
+        self._meter = LinkMeter(nominal_rate, queue_s=RELAYED_QUEUE_S if relays_streams else QUEUE_S)
         self._renditions: dict[Digest, _Rendition] = {}
         self._up = True
         self._last_answer_s = 0.0
@@ -258,10 +261,13 @@ class Intake:
         running_s = need.length_bytes / need.pace if need.pace else 0.0
         if rendition.last_piece_s is None:
             last, quiet = rendition.waiting_since_s, STREAM_GRACE_S
-            if self._relays:  # the bus may be busy with another rendition
-                last, quiet = max(last, self._last_audio_s or last), 2 * STREAM_GRACE_S
-            if wait_s < -running_s - STREAM_GRACE_S and not self._relays:
+            heard = self._last_audio_s
+            if self._relays and heard is not None and heard > now_s - 2 * STREAM_GRACE_S:
+                last, quiet = max(last, heard), 2 * STREAM_GRACE_S  # the bus is busy, with another rendition perhaps
+            elif wait_s < -running_s - STREAM_GRACE_S:
                 quiet = 0.0  # it was over before this node looked
+            elif self._relays:
+                quiet = 2 * STREAM_GRACE_S
         else:
             last = rendition.last_piece_s
             quiet = 10.0 if -wait_s < running_s else 5.0 if self._relays else 1.5

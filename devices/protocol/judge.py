@@ -5,16 +5,17 @@ bytes were taken before (nothing to do, nothing to count).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devices.protocol import cose
-from devices.protocol.approval import body_of, check_approvals, check_within, covers_all, whole_target
+from devices.protocol.approval import body_of, check_approvals, check_within, counts_until, covers_all, whole_target
 from devices.protocol.authority import NO_FLOOR, Authority, fingerprint
 from devices.protocol.common import MessageType
 from devices.protocol.documents import Placement, Settings, Timetable
 from devices.protocol.envelope import Sealed, open_any, open_sealed
 from devices.protocol.grants import Grant
 from devices.protocol.keys import key_id
+from devices.protocol.local_orders import check_local, check_station
 from devices.protocol.media import TimeReply, TimeRequest, Want
 from devices.protocol.orders import MAX_ORDER_BYTES, Order
 from devices.protocol.record import RecordHead, check_head
@@ -76,6 +77,8 @@ class Accepted:
     """By which its key signs orders here."""
     approvers: tuple[Grant, ...] = ()
     """Of an emergency: by which people released it, or cancel one."""
+    over: bool = False
+    """An alert's update whose own window is past: it ends what it takes the place of, and sounds no more."""
 
     @property
     def basis(self) -> tuple[bytes, ...]:
@@ -88,9 +91,12 @@ class Accepted:
         return tuple(grant.area for grant in self.approvers)
 
 
-def judge_order(payload: bytes, *, retained: bool, standing: Standing, seen: SeenOrders) -> Accepted:
+def judge_order(
+    payload: bytes, *, retained: bool, standing: Standing, seen: SeenOrders, local: bool = False
+) -> Accepted:
     """An order that this node obeys. After obeying, remember it: `seen.adding(order, payload, floor)`.
 
+    local: it came by this box's own input or its station's, not from the broker.
     Raises WireRefusal: retained_forbidden, malformed, untrusted_key, bad_signature, replay, wrong_target,
     expired, time_unknown, approval_missing, beyond_approval, revoked, mandate_exceeded, drill_mismatch; Repeat.
     """
@@ -103,14 +109,21 @@ def judge_order(payload: bytes, *, retained: bool, standing: Standing, seen: See
     look = seen.look(order.id, payload)
     if look is Look.REPEAT:
         raise Repeat(f"order {order.id.hex()}")
-    signer = standing.authority.check_signature(sealed.signature)
+    if order.station is not None and not local:
+        raise WireRefusal(RefusalReason.MANDATE_EXCEEDED, "a station's key counts by local input alone")
+    station = None if order.station is None else check_station(sealed, order, standing.authority)
+    signer = station.key_id if station is not None else standing.authority.check_signature(sealed.signature)
     if look is Look.REPLAY:
         raise WireRefusal(RefusalReason.REPLAY, f"other bytes under the id {order.id.hex()}")
     _check_target(order, standing)
-    _check_order_time(order, standing)
-    accepted = _permitted(order, signer, standing)
+    now_ms = _check_order_time(order, standing)
+    if station is not None:
+        check_local(order, station, standing.authority, now_ms)
+        accepted = Accepted(order, station, (station,))
+    else:
+        accepted = _permitted(order, signer, standing)
     seen.check_room(order.precedence, standing.floor_ms)
-    return accepted
+    return replace(accepted, over=order.expires_at <= now_ms)
 
 
 def _check_target(order: Order, standing: Standing) -> None:
@@ -121,14 +134,15 @@ def _check_target(order: Order, standing: Standing) -> None:
         raise WireRefusal(RefusalReason.WRONG_TARGET, f"neither {standing.node} nor {here} is in the target")
 
 
-def _check_order_time(order: Order, standing: Standing) -> None:
-    if order.expires_at <= standing.floor_ms:
+def _check_order_time(order: Order, standing: Standing) -> InstantMs:
+    until, now_ms = counts_until(order), standing.latest_ms
+    if until <= standing.floor_ms:
         raise WireRefusal(RefusalReason.EXPIRED, "expired before the newest signed instant known here")
-    now_ms = standing.latest_ms
     if now_ms is None:
         raise WireRefusal(RefusalReason.TIME_UNKNOWN, "an order counts only once the time is known")
-    if order.expires_at <= now_ms:
-        raise WireRefusal(RefusalReason.EXPIRED, f"expired {now_ms - order.expires_at} ms ago")
+    if until <= now_ms:
+        raise WireRefusal(RefusalReason.EXPIRED, f"expired {now_ms - until} ms ago")
+    return now_ms
 
 
 def _permitted(order: Order, signer: KeyId, standing: Standing) -> Accepted:
@@ -178,13 +192,18 @@ def may_end(
     kind: Kind,
     reach: Iterable[AreaPath] = (),
     whole: Iterable[AreaPath] = (),
+    local: bool = False,
 ) -> bool:
     """Whether an accepted order (a STOP, or an alert's update) may end a broadcast: same kind, at least its precedence.
+
+    local: the broadcast was sounded by local input. A station ends nothing else: what people released is theirs.
 
     An emergency is ended by people alone: `reach` is that of the order, `whole` all places that the alert is for.
     Ask again when a broadcast arrives whose end came first.
     """
     if ending.kind is not kind or ending.precedence < precedence:
+        return False
+    if ending.station is not None and not local:
         return False
     return precedence < Precedence.EMERGENCY or covers_all(reach, whole)
 

@@ -2,12 +2,13 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
+from nacl.exceptions import BadSignatureError
 
 from loa.units import KeyId
+
+PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SEED_BYTES = 32, 64, 32
 
 
 def key_id(public_key: bytes) -> KeyId:
@@ -17,34 +18,36 @@ def key_id(public_key: bytes) -> KeyId:
 
 @dataclass(frozen=True)
 class SigningKey:
-    """A private key from its 32-byte seed. Its repr shows the public half only."""
+    """A private key from its 32-byte seed. Its repr shows the public half only. Raises ValueError (length)."""
 
     seed: bytes = field(repr=False)
     public_key: bytes = field(init=False)
     key_id: KeyId = field(init=False)
-    _private: Ed25519PrivateKey = field(init=False, repr=False, compare=False)
+    _private: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        private = Ed25519PrivateKey.from_private_bytes(self.seed)
+        if len(self.seed) != SEED_BYTES:
+            raise ValueError(f"a seed of {len(self.seed)} bytes, where {SEED_BYTES} are needed")
+        public, private = crypto_sign_seed_keypair(self.seed)
         object.__setattr__(self, "_private", private)
-        object.__setattr__(self, "public_key", private.public_key().public_bytes_raw())
-        object.__setattr__(self, "key_id", key_id(self.public_key))
+        object.__setattr__(self, "public_key", public)
+        object.__setattr__(self, "key_id", key_id(public))
 
     def sign(self, data: bytes) -> bytes:
         """A 64-byte signature."""
-        return self._private.sign(data)
+        return crypto_sign(data, self._private)[:SIGNATURE_BYTES]
 
 
 def signature_holds(public_key: bytes, signature: bytes, data: bytes) -> bool:
-    """Whether `signature` over `data` was made with the private half of `public_key`."""
+    """Whether `signature` over `data` was made with the private half of `public_key`.
+
+    Keys and points of small order, under which one signature holds over many texts, are never taken.
+    """
+    # The two are handed over in one piece: with other lengths, bytes of one would count as bytes of the other.
+    if len(public_key) != PUBLIC_KEY_BYTES or len(signature) != SIGNATURE_BYTES:
+        return False
     try:
-        _read(public_key).verify(signature, data)
-    except (InvalidSignature, ValueError):
+        crypto_sign_open(signature + data, public_key)
+    except BadSignatureError:
         return False
     return True
-
-
-@lru_cache(maxsize=4096)
-def _read(public_key: bytes) -> Ed25519PublicKey:
-    """Raises ValueError, which is not remembered."""
-    return Ed25519PublicKey.from_public_bytes(public_key)

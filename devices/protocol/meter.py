@@ -31,8 +31,10 @@ class LinkMeter:
     flight plus `QUEUE_S` of its rate. Rates are bytes a second, of audio.
     """
 
-    def __init__(self, nominal_rate: float | None = None) -> None:
+    def __init__(self, nominal_rate: float | None = None, *, queue_s: float = QUEUE_S) -> None:
+        """queue_s: how much of the link's time may wait; more where orders pass audio that waits."""
         self.rate = nominal_rate
+        self._queue_s = queue_s
         self.least_rtt_s: float | None = None
         self.answer_s: float | None = None
         self._nominal = nominal_rate
@@ -53,7 +55,7 @@ class LinkMeter:
         if self.rate is None:
             return _FIRST_WINDOW_BYTES
         rtt = self.least_rtt_s if self.least_rtt_s is not None else 0.1
-        queue_s = _STARTUP_QUEUE_S if self._starting_up else QUEUE_S
+        queue_s = max(_STARTUP_QUEUE_S, self._queue_s) if self._starting_up else self._queue_s
         return int(min(_LARGEST_WINDOW_BYTES, max(_FIRST_WINDOW_BYTES, self.rate * (rtt + queue_s))))
 
     @property
@@ -70,7 +72,7 @@ class LinkMeter:
     def timeout_s(self) -> float:
         """After this long without any answer, what is unanswered is lost."""
         if self.answer_s is None:
-            return 4.0 if self.rate is None else max(6.0, 3 * BLOCK_BYTES / self.rate)
+            return 4.0 if self.rate is None else max(6.0, 2 * self.window_bytes / self.rate)
         return max(1.5 if self._nominal is None else 6.0, 3 * self.answer_s + 0.5)
 
     def asked(self, now_s: float, outstanding_bytes: int) -> AskMark:

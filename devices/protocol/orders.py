@@ -6,6 +6,7 @@ from enum import IntEnum
 from devices.protocol import common
 from devices.protocol.common import DRILL_ANNOUNCEMENT, MAX_ORDER_NODES, MAX_RENDITIONS, RenditionRef
 from devices.protocol.fields import blob, choice, many, nested, uint, wire
+from devices.protocol.local import LONGEST_LOCAL_MS, MAX_MANDATE_BYTES
 from devices.protocol.refusal import Malformed
 from loa.names import AreaPath
 from loa.precedence import Interruption, Kind, Precedence
@@ -59,6 +60,8 @@ class Order:
     """An emergency's: the encoded AlertBody that people approved, byte for byte."""
     approvals: tuple[bytes, ...] = wire(21, many(blob(64, 256), MAX_APPROVALS), default=())
     """An emergency's: COSE_Sign1 with detached payload over `alert_body`, one a person."""
+    station: bytes | None = wire(22, blob(64, MAX_MANDATE_BYTES), default=None)
+    """By local input: the sealed mandate of the station whose key signed this. Such an order names stored messages."""
 
     def __post_init__(self) -> None:
         if bool(self.areas) == bool(self.nodes):
@@ -75,11 +78,27 @@ class Order:
             raise Malformed("an order for volume gives none")
         if self.volume is not None and self.volume > 100:
             raise Malformed("volume is 0 to 100")
+        self._check_emergency()
+
+    def _check_emergency(self) -> None:
         if self.siren and self.precedence is not Precedence.EMERGENCY:
             raise Malformed("a siren sounds only in an emergency")
         if self.siren == DRILL_ANNOUNCEMENT:
             raise Malformed("the drill announcement is no siren")
         if (self.alert_body is not None or self.approvals) and self.precedence is not Precedence.EMERGENCY:
             raise Malformed("only an emergency carries what people approved")
+        if self.station is not None:
+            self._check_local()
         if self.repeats == 0 and self.precedence is not Precedence.EMERGENCY:
             raise Malformed("only an emergency repeats without end")
+
+    def _check_local(self) -> None:
+        """Stored messages only, in one place, for a short time, as loud as any emergency."""
+        if self.precedence is not Precedence.EMERGENCY or self.action not in (OrderAction.PLAY, OrderAction.STOP):
+            raise Malformed("by local input a stored alert is sounded or ended, nothing else")
+        if self.renditions or self.alert_body is not None or self.approvals or self.replaces or self.volume is not None:
+            raise Malformed("a local order names a stored message and nothing else")
+        if len(self.areas) != 1:
+            raise Malformed("a local order is for one place")
+        if self.expires_at > self.issued_at + LONGEST_LOCAL_MS:
+            raise Malformed("a local order lasts 15 minutes at most")

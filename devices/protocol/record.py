@@ -88,5 +88,5 @@ def with_head(head: RecordHead, held: Sequence[RecordHead]) -> tuple[RecordHead,
 
 def marks_told(held: Sequence[RecordHead]) -> tuple[HeadMark, ...]:
     """For health: the last head of each branch, the newest branch first, so that what a restore lost is seen."""
-    by_branch = {one.forks: one.mark for one in held}
-    return tuple(by_branch[forks] for forks in sorted(by_branch, reverse=True)[:MARKS_TOLD])
+    by_branch = {one.forks: one for one in held}
+    return tuple(by_branch[forks].mark for forks in sorted(by_branch, reverse=True)[:MARKS_TOLD])

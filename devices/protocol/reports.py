@@ -5,6 +5,7 @@ from enum import IntEnum
 
 from devices.protocol import common
 from devices.protocol.fields import blob, choice, flag, many, nested, sint, uint, wire
+from devices.protocol.local import LocalMark
 from devices.protocol.record import MARKS_TOLD, HeadMark
 from devices.protocol.refusal import Malformed, RefusalReason
 from loa.names import AreaPath
@@ -94,12 +95,14 @@ class Receipt:
     """STARTED: instant of the first sample minus the ordered start, as the node measures it."""
     precedence: Precedence | None = wire(14, common.precedence(), default=None)
     evidence: bytes | None = wire(15, blob(0, 64), default=None)
-    """Reserved: what SOUNDED rests on."""
+    """What SOUNDED rests on: levels at the sensor, as text."""
     count: int = wire(16, uint(32), default=0)
     repeat: int = wire(17, uint(16), default=0)
     """Which repeat, from 0."""
     dropped: tuple[NumberRange, ...] = wire(18, many(nested(NumberRange), 64), default=())
     """JOURNAL_DROPPED: the numbers that are gone, so that the controller does not wait for them."""
+    local: LocalMark | None = wire(19, nested(LocalMark), default=None)
+    """RECEIVED: the order was given by local input, and this is what it said."""
 
     def __post_init__(self) -> None:
         if self.number < 1:

@@ -17,6 +17,10 @@ SETTLED_EXCHANGES = 32
 """Before so many the figure does not count as good."""
 BURST_WAIT_S = 0.5
 STEADY_WAIT_S = 64.0
+LONGEST_UNANSWERED_S = 30.0
+"""Who gets no answer, or none that can be believed, asks less and less, but never more rarely than this."""
+LONGEST_HURRIED_S = 2.0
+"""Nor than this, while an order waits for the time: it may be an emergency."""
 RECONNECT_EXCHANGES = 4
 """A burst for one who is settled already."""
 REPLY_LIMIT_MS = 10_000.0
@@ -63,6 +67,8 @@ class TimeKeeper:
         self._bins: OrderedDict[int, _Bin] = OrderedDict()
         self._steady_wait_s = steady_wait_s
         self._burst_left = SETTLED_EXCHANGES
+        self._in_vain = 0
+        """Requests since the last answer of use."""
         self._rate = 0.0
         self._base_at = 0.0
         self._base: float | None = None
@@ -78,12 +84,21 @@ class TimeKeeper:
     def session_started(self) -> None:
         """A new connection: ask quickly again, for long where the figure is not settled yet."""
         self._outstanding.clear()
+        self._in_vain = 0
         self._burst_left = RECONNECT_EXCHANGES if self.settled else SETTLED_EXCHANGES - self.exchanges
 
-    def wait_s(self) -> float:
-        """How long to wait until the next request."""
+    def hopeful(self) -> bool:
+        """Something has changed, so that an answer may be of use now: ask quickly again. Whether it had become rare."""
+        was_rare = self._in_vain > MAX_OUTSTANDING
+        self._in_vain = 0
+        return was_rare
+
+    def wait_s(self, *, in_hurry: bool = False) -> float:
+        """How long to wait until the next request; whoever waits adds jitter. in_hurry: an order waits for the time."""
         if self._burst_left > 0:
-            return BURST_WAIT_S
+            # Over a long way answers come when as many are outstanding already.
+            doublings = min(16, max(0, self._in_vain - MAX_OUTSTANDING))
+            return min(LONGEST_HURRIED_S if in_hurry else LONGEST_UNANSWERED_S, BURST_WAIT_S * 2.0**doublings)
         # Slowing down gently: drift shows only over minutes, and costs most until it is known.
         # Who is content with rare exchanges later is content with fewer on the way there.
         per_span = _PER_SPAN if self._steady_wait_s <= STEADY_WAIT_S else _PER_LONG_SPAN
@@ -95,6 +110,7 @@ class TimeKeeper:
         while len(self._outstanding) >= MAX_OUTSTANDING:
             self._outstanding.popitem(last=False)
         self._outstanding[nonce] = local_ms
+        self._in_vain += 1
         return TimeRequest(node=node, nonce=nonce, sent_at=round(local_ms))
 
     def outstanding(self, local_ms: float) -> frozenset[bytes]:
@@ -113,6 +129,7 @@ class TimeKeeper:
         sent_ms = self._outstanding.pop(reply.nonce, None)
         if sent_ms is None or local_ms < sent_ms:
             return False
+        self._in_vain = 0
         self._burst_left = max(0, self._burst_left - 1)
         before = self.now_ms(local_ms)
         if self._since is None or before is None or abs(before - reply.replied_at) > JUMP_MS:

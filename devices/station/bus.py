@@ -14,7 +14,7 @@ from devices.links.serial_frames import STATION, Frame, FrameErrors, FrameReader
 from devices.links.serial_messages import NOTHING_KNOWN, BusMessage, Channel, Reassembly, fragments, listen_mark
 from devices.links.serial_messages import read_listen as topics_of
 from devices.links.serial_port import OpenPort, Port, SerialPort
-from loa.clock import Clock, rung
+from loa.clock import Bell, Clock
 from loa.errors import OperatorNeeded
 from loa.units import NodeId
 
@@ -22,6 +22,8 @@ _log = logging.getLogger("loa.station.bus")
 MAX_AUDIO_BYTES = 4 * 1024 * 1024
 MAX_OTHER_BYTES = 2 * 1024 * 1024
 IDLE_POLL_S = 0.1
+SLOWEST_POLL_S = 0.5
+"""A node misses at least three polls before it takes the station for lost (`devices.links.serial.MASTER_LOST_S`)."""
 BUSY_POLL_S = 1.0
 EAGER_POLL_S = 0.2
 ABSENT_POLL_S = 5.0
@@ -34,13 +36,15 @@ _ABSENT_AFTER = 4
 class Urgency(IntEnum):
     """What goes first on the bus."""
 
-    ORDER = 0
+    LOCAL = 0
+    """Orders that were given here: whatever a broker brings, and however much, stands in nobody's way here."""
+    ORDER = 1
     """Orders, and replies in the exchange of clocks."""
-    CTL = 1
-    DOCUMENT = 2
-    EMERGENCY_AUDIO = 3
-    ASKED = 4
-    STREAM = 5
+    CTL = 2
+    DOCUMENT = 3
+    EMERGENCY_AUDIO = 4
+    ASKED = 5
+    STREAM = 6
 
     @property
     def is_audio(self) -> bool:
@@ -86,7 +90,7 @@ class BusMaster:
         listener: BusListener,
         *,
         open_port: OpenPort = SerialPort,
-        slowest_poll_s: float = IDLE_POLL_S,
+        slowest_poll_s: float = SLOWEST_POLL_S,
     ) -> None:
         """slowest_poll_s: how rarely nodes are polled once nothing has been said for long."""
         self.drops = {drop.address: drop for drop in drops}
@@ -108,10 +112,10 @@ class BusMaster:
         self._queued: list[int] = [0] * len(Urgency)
         self._number = 0
         self._free_s = 0.0
-        self._work = asyncio.Event()
+        self._work = Bell()
         self._lost = asyncio.Event()
         self._turn_of: int | None = None
-        self._turn_over = asyncio.Event()
+        self._turn_over = Bell()
         self._heard_s = 0.0
         self._run: asyncio.Task[None] | None = None
 
@@ -142,7 +146,8 @@ class BusMaster:
                 self._drive_out(size)
             fits = self.audio_bytes + size <= MAX_AUDIO_BYTES
         else:
-            fits = sum(self._queued[:3]) + size <= MAX_OTHER_BYTES
+            # What is less urgent takes no room from this.
+            fits = sum(self._queued[: urgency + 1]) + size <= MAX_OTHER_BYTES
         if not fits:
             self.dropped += 1
             return False
@@ -201,7 +206,7 @@ class BusMaster:
         """One frame, one node's turn, or a wait for work."""
         now_s = self._clock.monotonic_s()
         drop = min(self.drops.values(), key=lambda one: one.poll_at_s, default=None)
-        if drop is not None and drop.poll_at_s <= now_s and not self._queues[Urgency.ORDER]:
+        if drop is not None and drop.poll_at_s <= now_s and not any(self._queues[: Urgency.CTL]):
             await self._poll(drop)
             return
         frame = self._next_frame()
@@ -210,7 +215,7 @@ class BusMaster:
             return
         self._work.clear()
         wait_s = 1.0 if drop is None else max(0.0, drop.poll_at_s - now_s)
-        await rung(self._work, self._clock, wait_s)
+        await self._work.rings_within(self._clock, wait_s)
 
     def _next_frame(self) -> Frame | None:
         for urgency, queue in zip(Urgency, self._queues, strict=True):
@@ -245,13 +250,14 @@ class BusMaster:
         self._heard_s = 0.0
         unanswered_before = drop.unanswered
         drop.unanswered += 1
+        drop.eager = False  # whoever falls silent in the middle of its words has no more of them
         await self._transmit(Frame(Opcode.POLL, drop.address, STATION, data=data))
         while not self._turn_over.is_set():
             now_s = self._clock.monotonic_s()
             until_s = max(self._free_s + REPLY_WITHIN_S, self._heard_s + GAP_S)
             if now_s >= until_s:
                 break
-            await rung(self._turn_over, self._clock, until_s - now_s)
+            await self._turn_over.rings_within(self._clock, until_s - now_s)
         self._turn_of = None
         if unanswered_before >= _ABSENT_AFTER and not drop.unanswered:
             _log.info("node %s answers again", drop.node)
@@ -267,6 +273,8 @@ class BusMaster:
             return max(ABSENT_POLL_S, self._slowest_poll_s)
         if busy:
             return BUSY_POLL_S
+        if drop.unanswered:
+            return IDLE_POLL_S  # noise, most likely: asked again before it misses us
         quiet_s = self._clock.monotonic_s() - self._said_s
         return max(IDLE_POLL_S, 0.025 * len(self.drops), min(self._slowest_poll_s, quiet_s))
 

@@ -27,6 +27,12 @@ broker = "mqtt://127.0.0.1:1883"         # or mqtts://host:8883
 port = "/dev/ttyUSB0"                    # an RS-485 adapter that switches direction by itself
 baud = 38400                             # 9600, 19200, 38400, 57600 or 115200; 8 data bits, no parity
 
+# A keypad or a terminal at the station: PIN*CODE# sounds a stored alert here, without the centre; PIN*0# ends it.
+# [local]
+# port = "/dev/ttyUSB1"                  # a serial line; 8 data bits, no parity
+# baud = 9600
+# key_file = "/etc/loa/station.json"     # from `loa station key`
+
 # One table a wired node: its address on the bus (1 to 254, each once) and its name on the wire.
 [[drop]]
 address = 1
@@ -45,6 +51,13 @@ class DropEntry:
 
 
 @dataclass(frozen=True)
+class LocalEntry:
+    port: str
+    baud: int
+    key_file: str
+
+
+@dataclass(frozen=True)
 class StationConfig:
     """What a station needs to know. It knows nothing of places: nodes tell it what they listen to."""
 
@@ -58,6 +71,8 @@ class StationConfig:
     ca_file: str | None = None
     centre: str | None = None
     """The centre's API, https://host:port, for wired boxes that enrol by a label."""
+    local: LocalEntry | None = None
+    """Where somebody may sound stored alerts by hand."""
 
     @property
     def login(self) -> str | None:
@@ -100,7 +115,7 @@ def parse_config(text: str) -> StationConfig:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _bad("config", str(error)) from error
-    unknown = set(raw) - {"id", "broker", "username", "password_file", "ca_file", "centre", "bus", "drop"}
+    unknown = set(raw) - {"id", "broker", "username", "password_file", "ca_file", "centre", "bus", "drop", "local"}
     if unknown:
         raise _bad(sorted(unknown)[0], "unknown word")
     bus = raw.get("bus")
@@ -123,7 +138,21 @@ def parse_config(text: str) -> StationConfig:
         raw.get("password_file"),
         raw.get("ca_file"),
         None if raw.get("centre") is None else centre_address(_text(raw["centre"], "centre")),
+        _local(raw.get("local"), bus["port"]),
     )
+
+
+def _local(raw: object, bus_port: str) -> LocalEntry | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, dict) or set(raw) - {"port", "baud", "key_file"}:
+        raise _bad("local", "port, baud and key_file")
+    port, baud = _text(raw.get("port"), "local.port"), raw.get("baud", 9600)
+    if port == bus_port:
+        raise _bad("local.port", "the bus is on this port")
+    if type(baud) is not int or not 300 <= baud <= 115_200:
+        raise _bad("local.baud", "300 to 115200")
+    return LocalEntry(port, baud, _text(raw.get("key_file"), "local.key_file"))
 
 
 def _text(value: object, field: str) -> str:

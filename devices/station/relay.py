@@ -18,7 +18,7 @@ from devices.protocol.media import Piece, TimeReply
 from devices.protocol.orders import Order
 from devices.protocol.refusal import WireRefusal
 from devices.protocol.topics import ENROLMENT_ANSWERED, ENROLMENT_ASKED, DownChannel
-from devices.station.bus import IDLE_POLL_S, BusMaster, Drop, Urgency
+from devices.station.bus import SLOWEST_POLL_S, BusMaster, Drop, Urgency
 from devices.station.config import StationConfig
 from devices.station.enrolling import EnrolmentRelay
 from loa.clock import Clock
@@ -46,7 +46,7 @@ class Station:
         clock: Clock,
         *,
         open_port: OpenPort = SerialPort,
-        slowest_poll_s: float = IDLE_POLL_S,
+        slowest_poll_s: float = SLOWEST_POLL_S,
         enrolment: EnrolmentRelay | None = None,
     ) -> None:
         drops = [Drop(entry.address, entry.node) for entry in config.drops]
@@ -108,15 +108,26 @@ class Station:
         message = pack(delivery.topic, delivery.payload, retained=delivery.retained)
         self.bus.send(destination, message, self._urgency(message))
         if message.channel in (Channel.AREA_ORDER, Channel.ORDER):
-            task = asyncio.get_running_loop().create_task(self._say_again(destination, message), name="order again")
-            self._again.add(task)
-            task.add_done_callback(self._again.discard)
+            self._repeat(destination, message, Urgency.ORDER)
 
-    async def _say_again(self, destination: int, message: BusMessage) -> None:
+    async def _say_again(self, destination: int, message: BusMessage, urgency: Urgency) -> None:
         """Nobody confirms what is said to all, and a frame may be spoilt; a node acts on the same order once."""
         for pause_s in _ORDER_AGAIN_S:
             await self._clock.sleep(pause_s)
-            self.bus.send(destination, message, Urgency.ORDER)
+            self.bus.send(destination, message, urgency)
+
+    def say_locally(self, order: bytes) -> bool:
+        """An order that was given here, to all at once, whether or not there is a broker. False: there is no room."""
+        message = BusMessage(Channel.LOCAL, order)
+        said = self.bus.send(BROADCAST, message, Urgency.LOCAL)
+        self._repeat(BROADCAST, message, Urgency.LOCAL)
+        return said
+
+    def _repeat(self, destination: int, message: BusMessage, urgency: Urgency) -> None:
+        saying = self._say_again(destination, message, urgency)
+        task = asyncio.get_running_loop().create_task(saying, name="order again")
+        self._again.add(task)
+        task.add_done_callback(self._again.discard)
 
     def _goes_out_already(self, payload: bytes) -> bool:
         """Whether the same piece was asked for by another node, and is in line or has hardly been sent."""

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from controller.cap.areas import KnownAreas
+from controller.cap.areas import KnownAreas, schemes_with
 from controller.cap.judgement import Terms, Verdict, judge_file
 from controller.cap.memory import Name, Seen, content_digest, seen
 from controller.cap.places import known_areas
 from controller.cap.reading import MAX_BYTES
 from controller.cap.signature import PinnedKeys, pinned_key
 from controller.cap.values import instant
+from loa.cli import cap_server
 from loa.cli.cap_lines import Row, json_object, line
 from loa.clock import SystemClock
 from loa.errors import LoaError, Refused
@@ -25,14 +26,18 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Judge alerts in CAP, the Common Alerting Protocol: files and feeds.",
+    help="""Alerts in CAP, the Common Alerting Protocol: judged here; handed in, looked at and fetched at a server.
+
+\b
+loa cap check warning.xml                judge files, with no server
+loa cap submit warning.xml               hand one in: it waits for people
+loa cap list --waiting                   what waits for them
+loa cap compose 4f1c --to quang-ninh/co-to      where one is for that only named its areas
+loa cap sources                          whose alerts are taken, and how their feeds are doing
+loa cap put-source kttv --url https://example.vn/cap.atom --sender kttv@example.vn --key kttv.pem""",
 )
+cap_server.register(app)
 KEY_SUFFIXES = (".pem", ".crt", ".cer", ".der", ".pub")
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `check` a verb of its own."""
 
 
 Readable = Annotated[
@@ -41,7 +46,7 @@ Readable = Annotated[
 
 
 @app.command()
-def check(
+def check(  # noqa: PLR0917 - options, all of them given by name
     files: Readable,
     at: Annotated[
         str, typer.Option("--at", metavar="INSTANT|sent", help="Judge as of then; `sent`: as of each alert's own day.")
@@ -60,6 +65,10 @@ def check(
         typer.Option(
             metavar="DIR", exists=True, file_okay=False, help="Certificates and public keys that we trust: NAME.pem."
         ),
+    ] = None,
+    scheme: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="One more valueName under which alerts give codes of our places; repeat."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON: an array with an object an alert.")] = False,
 ) -> None:
@@ -80,7 +89,7 @@ def check(
 
     Exit code 0: all accepted. 1: some refused. 2: wrong usage.
     """
-    terms = Terms(at=_instant(at), known=_places(areas), pinned=_pinned(keys))
+    terms = Terms(at=_instant(at), known=_places(areas, schemes_with(scheme or ())), pinned=_pinned(keys))
     earlier: dict[Name, Digest] = {}
     rows: list[Row] = []
     for file in files:
@@ -121,11 +130,11 @@ def _instant(text: str) -> InstantMs | None:
         raise _usage(problem, "--at") from problem
 
 
-def _places(file: Path | None) -> KnownAreas | None:
+def _places(file: Path | None, schemes: frozenset[str]) -> KnownAreas | None:
     if file is None:
         return None
     try:
-        return known_areas(file.read_bytes(), _province(file))
+        return known_areas(file.read_bytes(), _province(file), schemes=schemes)
     except Refused as problem:
         raise _usage(problem, "--areas") from problem
 

@@ -90,6 +90,7 @@ def _areas(verdict: Verdict) -> str:
     found += [f'named only "{_shown(one.description)}"{_proposed(one.proposed)}' for one in areas.named]
     if areas.unplaced:
         found.append(f"{areas.unplaced} of our places have no coordinates")
+    found += [f"code of an unknown scheme: {_shown(one)}" for one in areas.unknown]
     if not areas.anywhere:
         found.insert(0, "none")
     return "areas " + "; ".join(found)
@@ -154,6 +155,7 @@ def _areas_object(areas: AreaMatch | None) -> dict[str, Any] | None:
         "named": [{"description": one.description, "proposed": list(one.proposed)} for one in areas.named],
         "elsewhere": list(areas.elsewhere),
         "places_without_coordinates": areas.unplaced,
+        "unknown_codes": list(areas.unknown),
     }
 
 

@@ -143,7 +143,7 @@ class Server:
                     # The key makes it safe to ask again: what was done is not done twice.
                     if last_try:
                         raise
-            return _read(self.address, reply)
+            return read_reply(self.address, reply)
 
     def pages(self, path: str, query: Mapping[str, Any] | None = None, most: int = 1000) -> list[Any]:
         """All items of a list, page after page."""
@@ -161,7 +161,7 @@ class Server:
         with self._plain_errors(), self.http.stream("GET", path) as reply:
             if reply.status_code >= 400:
                 reply.read()
-                _read(self.address, reply)
+                read_reply(self.address, reply)
             with into.open("wb") as file:
                 for chunk in reply.iter_bytes():
                     file.write(chunk)
@@ -172,7 +172,7 @@ class Server:
             reply = self.http.post(
                 f"/api/v1{path}", data=fields, files={"file": (name, file, "application/octet-stream")}
             )
-            return _read(self.address, reply)
+            return read_reply(self.address, reply)
 
     def events(self) -> Iterator[tuple[str, Any]]:
         """Server-sent events: kind and data."""
@@ -180,7 +180,7 @@ class Server:
         with self._plain_errors(), self.http.stream("GET", "/api/v1/events", timeout=patient) as reply:
             if reply.status_code >= 400:
                 reply.read()
-                _read(self.address, reply)
+                read_reply(self.address, reply)
             kind = ""
             for line in reply.iter_lines():
                 if line.startswith("event:"):
@@ -198,7 +198,8 @@ class Server:
             raise OperatorNeeded("server_unreachable", field="LOA_SERVER", value=self.address) from error
 
 
-def _read(address: str, reply: httpx.Response) -> Any:
+def read_reply(address: str, reply: httpx.Response) -> Any:
+    """The JSON of a reply. Raises the error of a problem document, Refused(server_unintelligible)."""
     try:
         body = reply.json() if reply.content else None
     except ValueError as error:

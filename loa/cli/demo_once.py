@@ -11,16 +11,15 @@ from pathlib import Path
 from audio.excerpt import write_excerpt
 from controller.centre import Centre
 from controller.services.bulletins import BulletinView
-from controller.services.nodes import NodeView
-from devices.protocol.reports import Health
 from loa.cli.demo_proof import Heard, Verdict, compare_heard, compare_rendition
 from loa.cli.demo_report import DemoReport, p99
-from loa.cli.demo_scene import ACCOUNT, STUDIO, SceneOptions, enrol_province, open_centre, open_province
+from loa.cli.demo_scene import ACCOUNT, NODES, STUDIO, WIRED, SceneOptions
 from loa.cli.demo_screen import CommuneLine, Screen, coverage_table
-from loa.cli.demo_story import NODES, Story, StoryFacts, recording_path
+from loa.cli.demo_stage import centre_up, province_up
+from loa.cli.demo_story import Story, StoryFacts, recording_path
 from loa.clock import Clock
 from loa.entropy import Entropy
-from loa.errors import OperatorNeeded, Refused
+from loa.errors import Refused
 from loa.names import AreaPath
 from loa.units import Digest, DurationMs, NodeId
 from simulators.announcement import write_announcement
@@ -30,11 +29,6 @@ from simulators.tap import AudioTap
 from simulators.village import Village
 
 FIRST_MS = DurationMs(20_000)
-_CONTACT_S = 60.0
-_SETTLE_S = 20.0
-_GOOD_TIME_MS = 60
-"""A request and its reply alone take twice this on the bus."""
-WIRED = sum(plan.wired for plan in LOUDSPEAKERS)
 
 
 @dataclass(frozen=True)
@@ -118,54 +112,10 @@ async def set_up(
     options: SceneOptions, recording: Recording, screen: Screen, clock: Clock, entropy: Entropy
 ) -> AsyncIterator[Stage]:
     """Start everything; returns when every node is in contact. Raises what starting a centre raises."""
-    words = screen.words
-    screen.title(words("subtitle", nodes=NODES, wireless=NODES - WIRED, wired=WIRED))
-    screen.phase("phase_setup")
-    async with contextlib.AsyncExitStack() as stack:
-        with screen.step("centre") as step:
-            centre, url, first = await stack.enter_async_context(open_centre(options, clock, entropy))
-            step.finish(words("centre_done", url=url))
-        with screen.step("broker") as step:
-            step.finish(f"{centre.broker.name if centre.broker else ''} {centre.broker_url}")
-        with screen.step("page") as step:
-            if first is not None:
-                step.finish(words("sign_in", account=ACCOUNT, password=first.password, secret=first.code_secret))
+    async with centre_up(options, screen, clock, entropy) as (centre, _url, _first):
         bulletin = await import_and_approve(centre, recording, screen)
-        with screen.step("province") as step:
-            identities = await enrol_province(centre, entropy)
-            village, tap = await stack.enter_async_context(
-                open_province(centre, identities, options.heard, clock, entropy)
-            )
-            deadline = clock.monotonic_s() + _CONTACT_S
-            while len(ready := [one for one in await centre.nodes() if _in_contact(one)]) < NODES:
-                step.update(words("province_wait", ready=len(ready), nodes=NODES), len(ready) / NODES)
-                if clock.monotonic_s() > deadline:
-                    missing = sorted({plan.node for plan in LOUDSPEAKERS} - {one.id for one in ready})
-                    raise OperatorNeeded("demo_no_contact", nodes=", ".join(missing))
-                await clock.sleep(0.1)
-            settled_s = clock.monotonic_s() + _SETTLE_S
-            while clock.monotonic_s() < settled_s and (error := worst_time_error_ms(village)) > _GOOD_TIME_MS:
-                step.update(words("province_settles", error=error))
-                await clock.sleep(0.1)
-            worst = max(abs(box.clock.skew.offset_ms) for box in village.boxes) / 1000
-            step.finish(words("province_done", nodes=NODES, worst=worst))
-        yield Stage(centre, village, tap, bulletin, recording)
-
-
-def worst_time_error_ms(village: Village) -> int:
-    """The widest bound that any node gives for its estimate of the centre's clock."""
-    return max(error if (error := box.node.status().time_error_ms) is not None else 9999 for box in village.boxes)
-
-
-def _in_contact(view: NodeView) -> bool:
-    """Placed, trusting, and told the time."""
-    health = view.health
-    return (
-        isinstance(health, Health)
-        and health.placement_version >= view.placement_version
-        and health.trust_version > 0
-        and health.time_error_ms is not None
-    )
+        async with province_up(centre, options.heard, screen, clock, entropy) as (village, tap):
+            yield Stage(centre, village, tap, bulletin, recording)
 
 
 @dataclass(frozen=True)

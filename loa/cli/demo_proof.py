@@ -49,9 +49,16 @@ def compare_heard(
     return tuple(verdicts)
 
 
-def _verdict(one: Heard, reference: _Sound, known: dict[bytes, Match]) -> Verdict:
+def compare_beginnings(heard: Sequence[Heard], rendition: bytes) -> tuple[Verdict, ...]:
+    """Whether each recording begins with the decoded rendition, from the first sample on. Blocks."""
+    reference = np.frombuffer(decode_file(rendition).data, "<i2")
+    known: dict[bytes, Match] = {}
+    return tuple(_verdict(one, reference, known, of=len(reference)) for one in heard)
+
+
+def _verdict(one: Heard, reference: _Sound, known: dict[bytes, Match], *, of: int | None = None) -> Verdict:
     try:
-        sound = _read(one.path)
+        sound = _read(one.path)[:of]
     except (OSError, EOFError, wave.Error) as error:
         return Verdict(one, False, f"no recording ({error})")
     mark = hashlib.sha256(sound.tobytes()).digest()

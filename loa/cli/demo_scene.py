@@ -33,6 +33,8 @@ ACCOUNT = FIRST_ACCOUNT
 STUDIO = "studio"
 """Makes the bulletins that ACCOUNT approves: nobody approves their own."""
 USUAL_PORT = 8080
+NODES = len(LOUDSPEAKERS)
+WIRED = sum(plan.wired for plan in LOUDSPEAKERS)
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,9 @@ async def enrol_province(centre: Centre, entropy: Entropy) -> dict[str, NodeIden
         known = {str(view.path) for view in areas.list_areas(session)}
         for place in AREAS:
             if place.path not in known:
-                areas.add_area(session, ctx, path=place.path, name=place.name, kind=place.kind)
+                areas.add_area(
+                    session, ctx, path=place.path, name=place.name, kind=place.kind, population=place.population
+                )
         nodes.add_station(session, ctx, id=STATION, area=BORDER, description="Đài truyền thanh xã Hoành Mô")
         for plan in LOUDSPEAKERS:
             outgoing += nodes.enrol_node(

@@ -1,6 +1,6 @@
 """What the demo shows: calm phases with one moving line at a time, a live table, a coverage table at the end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from rich.text import Text
 from loa.cli.demo_words import DemoWords
 from loa.clock import Clock
 
-_LABEL_WIDTH = 11
+_LABEL_WIDTH = 12
 _LOG_WIDTH = 120
 
 
@@ -51,9 +51,15 @@ class Step:
         row.add_row(*cells)
         return Padding(row, (0, 0, 0, 1))
 
-    def settled(self) -> Text:
-        mark = ("✓", "green") if self.good else ("✗", "bold red")
-        return Text.assemble(" ", mark, " ", (f"{self.label:<{_LABEL_WIDTH}}", "bold"), " ", self.result or self.text)
+    def settled(self) -> RenderableType:
+        """The line that stays; a long one goes on under its own beginning."""
+        row = Table.grid(padding=(0, 1))
+        row.add_column(width=1)
+        row.add_column(min_width=_LABEL_WIDTH, no_wrap=True)
+        row.add_column(overflow="fold")
+        mark = Text("✓", style="green") if self.good else Text("✗", style="bold red")
+        row.add_row(mark, Text(self.label, style="bold"), Text(self.result or self.text))
+        return Padding(row, (0, 0, 0, 1), expand=False)
 
 
 class Screen:
@@ -90,6 +96,15 @@ class Screen:
             self.console.print(step.settled())
             raise
         self.console.print(step.settled())
+
+    @contextmanager
+    def live(self) -> Iterator[Callable[[RenderableType], None]]:
+        """A picture that changes while inside, and is gone afterwards; nothing of it in a pipe or a log."""
+        if not self.console.is_terminal:
+            yield lambda _picture: None
+            return
+        with Live(console=self.console, auto_refresh=False, transient=True, vertical_overflow="crop") as live:
+            yield lambda picture: live.update(picture, refresh=True)
 
     def line(self, text: RenderableType) -> None:
         self.console.print(text)
@@ -185,6 +200,49 @@ def coverage_table(words: DemoWords, lines: Sequence[CommuneLine]) -> Table:
             f"{line.worst_ms:.1f} ms",
         )
     return table
+
+
+@dataclass(frozen=True)
+class AlertLine:
+    """One commune in the table at the end of an alert."""
+
+    name: str
+    nodes: int
+    started: int
+    first_s: float
+    """From the release to its last node's first sample."""
+    silent: int
+    silent_s: float
+    """From the cancel until its last node was silent."""
+    sirens: int
+    """Recordings that begin with the siren."""
+    was_cut_off: bool = False
+    """Its first sample is then told from when its link was back."""
+
+
+def alert_table(words: DemoWords, lines: Sequence[AlertLine]) -> RenderableType:
+    """Who sounded and fell silent, a line a commune and one for all."""
+    table = Table(padding=(0, 1), header_style="bold", border_style="dim", show_footer=True)
+    nodes = sum(line.nodes for line in lines)
+    table.add_column(words("col_commune"), footer=words("all"))
+    table.add_column(words("col_nodes"), footer=str(nodes), justify="right")
+    table.add_column(words("col_started"), footer=_of(sum(line.started for line in lines), nodes), justify="right")
+    latest = max((line.first_s for line in lines if not line.was_cut_off), default=0.0)
+    table.add_column(words("col_first_sound"), footer=f"{words.seconds(latest)} ", justify="right")
+    silent = max((line.silent_s for line in lines), default=0.0)
+    table.add_column(words("col_silent"), footer=words.seconds(silent), justify="right")
+    table.add_column(words("col_siren"), footer=_of(sum(line.sirens for line in lines), nodes), justify="right")
+    for line in lines:
+        table.add_row(
+            line.name,
+            str(line.nodes),
+            _of(line.started, line.nodes),
+            words.seconds(line.first_s) + ("*" if line.was_cut_off else " "),
+            Text(words.seconds(line.silent_s), style="green" if line.silent == line.nodes else "bold red"),
+            _of(line.sirens, line.nodes),
+        )
+    cut_off = [line.name for line in lines if line.was_cut_off]
+    return Group(table, words("since_link_back", names=", ".join(cut_off))) if cut_off else table
 
 
 def _of(count: int, nodes: int) -> Text:

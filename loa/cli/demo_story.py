@@ -11,18 +11,18 @@ from controller.services.broadcasts import BroadcastView, IssueForm
 from controller.services.bulletins import BulletinView
 from controller.services.coverage import Coverage
 from controller.services.programmes import ProgrammeForm
-from loa.cli.demo_scene import ACCOUNT
+from loa.cli.demo_scene import ACCOUNT, NODES
 from loa.cli.demo_screen import Screen, Step
+from loa.cli.demo_waiting import until
 from loa.clock import Clock, wait_until
 from loa.errors import Fault
 from loa.units import InstantMs, NodeId
-from simulators.places import ISLAND, LOUDSPEAKERS, PROVINCE
+from simulators.places import ISLAND, PROVINCE
 from simulators.relay import Cut
 from simulators.tap import AudioTap
 from simulators.village import Village
 
 VIETNAM = timezone(timedelta(hours=7))
-_LOOK_S = 0.1
 _BUS_BYTES_A_SECOND = 2_700.0
 """What is left of 38,400 baud for audio, with room for repairs."""
 _PLAN_LEAD_S = 14.0
@@ -31,7 +31,6 @@ _CUT_BEFORE_S = 3.0
 _SETTLE_S = 6.0
 _RECONNECT_S = 30.0
 _RECEIPTS_S = 30.0
-NODES = len(LOUDSPEAKERS)
 
 
 @dataclass
@@ -224,14 +223,7 @@ class Story:
         return finished
 
     async def _until(self, holds: Callable[[], Awaitable[bool]], within_s: float) -> bool:
-        """Look again and again until it holds; False where it does not within that time."""
-        deadline = self._clock.monotonic_s() + within_s
-        while True:
-            if await holds():
-                return True
-            if self._clock.monotonic_s() >= deadline:
-                return False
-            await self._clock.sleep(_LOOK_S)
+        return await until(self._clock, holds, within_s)
 
     async def _count_down(self, step: Step, until: InstantMs, start: InstantMs) -> None:
         while (left_ms := until - self._clock.now_ms()) > 0:

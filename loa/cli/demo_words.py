@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from loa.cli.demo_alert_words import ALERT_WORDS
 from loa.problems import Language
 
 _WORDS: dict[str, tuple[str, str]] = {
@@ -140,7 +141,15 @@ _WORDS: dict[str, tuple[str, str]] = {
     "next": ("next broadcast {time}", "lượt tới {time}"),
     "ready": ("ready", "đã có"),
     "none": ("–", "–"),
+    **ALERT_WORDS,
 }
+
+
+class _Comma(float):
+    """A number as it is written in Vietnamese."""
+
+    def __format__(self, spec: str) -> str:
+        return super().__format__(spec).replace(".", ",")
 
 
 @dataclass(frozen=True)
@@ -151,4 +160,10 @@ class DemoWords:
 
     def __call__(self, key: str, **blanks: object) -> str:
         en, vi = _WORDS[key]
-        return (vi if self.language == "vi" else en).format(**blanks)
+        if self.language != "vi":
+            return en.format(**blanks)
+        return vi.format(**{name: _Comma(one) if isinstance(one, float) else one for name, one in blanks.items()})
+
+    def seconds(self, value: float) -> str:
+        """0.72 s; in Vietnamese 0,72 s."""
+        return f"{_Comma(value) if self.language == 'vi' else value:.2f} s"

@@ -21,7 +21,7 @@ from controller.signing import FORM as REQUEST_FORM
 from controller.signing import read_request
 from devices.protocol.authority import Authority, accept_trust
 from devices.protocol.renewal import next_version
-from loa.cli import keys_person, keys_roots
+from loa.cli import keys_person, keys_roots, keys_station
 from loa.cli.keys_asking import PassphraseFiles, asker, new_passphrases, passphrase_in
 from loa.cli.keys_words import file_words, minute, show_keys, show_request
 from loa.clock import SystemClock
@@ -59,6 +59,7 @@ app = typer.Typer(
 )
 app.add_typer(keys_roots.app)
 app.add_typer(keys_person.app)
+app.add_typer(keys_station.app, name="station")
 
 Dir = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of keys.")]
 DirOption = Annotated[Path, typer.Option("--dir", metavar="DIR", help="The folder of keys.")]

@@ -19,12 +19,12 @@ PassphraseFiles = Annotated[
 ]
 
 
-def passphrase_in(path: Path) -> str:
+def passphrase_in(path: Path, *, option: str = "passphrase-file") -> str:
     """The first line of a file. Raises Refused(file_missing, bad_key_file)."""
     try:
         return path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
     except OSError as error:
-        raise Refused("file_missing", field="passphrase-file", value=str(path)) from error
+        raise Refused("file_missing", field=option, value=str(path)) from error
     except UnicodeDecodeError as error:
         raise Refused("bad_key_file", field=str(path), limit="UTF-8", detail="not UTF-8") from error
 

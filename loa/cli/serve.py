@@ -17,10 +17,11 @@ import typer
 import uvicorn
 
 from api.app import create_app
-from controller.accounts import FIRST_ACCOUNT, FirstAccount, ensure_first_account
+from controller.accounts import FIRST_ACCOUNT, FirstAccount
 from controller.centre import Centre
 from controller.certificates import ensure_server, key_pin
 from controller.config import CentreConfig, load_config
+from controller.first_start import first_start
 from loa.cli.qr import show_qr
 from loa.clock import SystemClock
 from loa.errors import Refused
@@ -81,8 +82,8 @@ def serve(  # noqa: PLR0917 - options, all of them given by name
 ) -> None:
     """Run the centre until Ctrl-C.
 
-    The first start makes the keys and the first account and says where they are. Each option can also be given as
-    LOA_… in the environment or in loa.toml in the data folder.
+    The first start makes keys, the first account, and what every box keeps (sirens, the announcement of drills), and
+    says where they are. Each option can also be given as LOA_… in the environment or in loa.toml in the data folder.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -126,7 +127,7 @@ async def _serve(config: CentreConfig) -> None:
         host, port = listener.getsockname()[:2]
         scheme = "http" if certificate is None else "https"
         # Last of all: what is told once must not be made before it is sure to be told.
-        first = await centre.unit_of_work(lambda session: ensure_first_account(session, centre))
+        first = await first_start(centre)
         _say(centre, f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}", first)
         server.should_exit = ending
         await server.serve(sockets=[listener])

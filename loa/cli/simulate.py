@@ -102,4 +102,4 @@ def tell(outcome: Outcome, *, with_tale: bool = True) -> None:
         typer.echo("What happened:")
         for line in outcome.tale():
             typer.echo(f"  {line}")
-    typer.echo(f"Again: loa simulate {outcome.scenario} --seed {outcome.seed} --story")
+    typer.echo(f"Again: loa simulate {outcome.scenario} --seed {outcome.seed}{outcome.asked} --story")

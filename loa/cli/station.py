@@ -9,7 +9,10 @@ from typing import Annotated
 import typer
 
 from devices.links.mqtt import MqttLink
+from devices.links.serial_port import SerialPort
 from devices.links.tls import pinned_context
+from devices.local.input import Keypad, LocalInput, state_file
+from devices.local.key import read_station_key
 from devices.station.config import EXAMPLE, StationConfig, read_config
 from devices.station.relay import Station
 from loa.clock import SystemClock
@@ -61,12 +64,26 @@ async def run_station(settings: StationConfig) -> None:
         tls=None if authority is None else pinned_context(authority),
     )
     running = Station(settings, link, clock)
+    keypad = _keypad(settings, running, clock)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     await running.start()
+    if keypad is not None:
+        keypad.start()
     try:
         await ended.wait()
     finally:
+        if keypad is not None:
+            keypad.stop()
         await running.stop()
+
+
+def _keypad(settings: StationConfig, running: Station, clock: SystemClock) -> Keypad | None:
+    """Where somebody may sound stored alerts by hand. Raises Refused(bad_key_file)."""
+    if settings.local is None:
+        return None
+    path = Path(settings.local.key_file)
+    taking = LocalInput(read_station_key(path), clock, system_entropy, running.say_locally, state=state_file(path))
+    return Keypad(settings.local.port, settings.local.baud, taking.typed, clock, SerialPort)

@@ -2,7 +2,8 @@
 
 Emergency over priority over ordinary, at once; live over drill within one precedence. Between equals, what sounds
 goes on and what was to start earlier comes first; emergencies that repeat take turns, so that none is kept off the air
-by another that has been heard already.
+by another that has been heard already. In the silence between two of its repeats an emergency lets nothing in that it
+outranks: a drill's announcement there would be taken for a word about the alert.
 """
 
 from collections.abc import Iterable
@@ -23,6 +24,8 @@ class Claim:
     """As ordered; not when it could begin here."""
     turns: int = 0
     """How often it has been played through here."""
+    pause_ms: DurationMs = DurationMs(0)
+    """Of silence between its repeats."""
 
 
 def rank(claim: Claim) -> tuple[int, int]:
@@ -30,9 +33,19 @@ def rank(claim: Claim) -> tuple[int, int]:
     return int(claim.precedence), 1 if claim.kind is Kind.LIVE else 0
 
 
-def who_has_the_air(claims: Iterable[Claim], holder: Id16 | None = None) -> Id16 | None:
-    """Which of the claims sounds. `holder` is the one that sounds already; it yields to a greater rank only."""
-    waiting = list(claims)
+LONGEST_HELD_MS = 60_000
+"""In a longer silence between two repeats ordinary broadcasts go on. Drills never do."""
+
+
+def who_has_the_air(
+    claims: Iterable[Claim], holder: Id16 | None = None, *, pausing: Iterable[Claim] = ()
+) -> Id16 | None:
+    """Which of the claims sounds. `holder` is the one that sounds already; it yields to a greater rank only.
+
+    `pausing`: emergencies in the silence between two of their repeats.
+    """
+    held = list(pausing)
+    waiting = [claim for claim in claims if not any(_keeps_off(one, claim) for one in held)]
     if not waiting:
         return None
     top = max(rank(claim) for claim in waiting)
@@ -40,6 +53,11 @@ def who_has_the_air(claims: Iterable[Claim], holder: Id16 | None = None) -> Id16
     if any(claim.id == holder for claim in equals):
         return holder
     return min(equals, key=lambda claim: (_turns(claim), claim.start_at, claim.id)).id
+
+
+def _keeps_off(pausing: Claim, claim: Claim) -> bool:
+    is_short = pausing.pause_ms <= LONGEST_HELD_MS
+    return rank(claim) < rank(pausing) and (is_short or claim.kind is Kind.DRILL)
 
 
 def _turns(claim: Claim) -> int:

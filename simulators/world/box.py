@@ -12,6 +12,7 @@ from simulators.clocks import Skew, SkewedClock
 from simulators.world.boxes import BoxStorage, Platter, PowerCut, Sounding, VirtualSpeaker
 from simulators.world.chance import Chance
 from simulators.world.owners import Process
+from simulators.world.presence import Presence
 from simulators.world.story import Story
 from simulators.world.weather import CALM, Weather, WeatherLink
 from simulators.world.wire import WiredLink
@@ -40,14 +41,16 @@ class Box:
         self.link: AnyLink | None = None
         self.process: Process | None = None
         self.clock: SkewedClock | None = None
+        self.is_measured = False
+        """Whether it has a sensor at its loudspeaker; counts from the next boot."""
         self.boots = 0
         self.faults: list[BaseException] = []
         """What went wrong in earlier boots; a power cut is nothing of the kind."""
         self.journal_dropped = False
         self.enrolled_at = true_clock.now_ms()
-        self._powers: list[tuple[InstantMs, bool]] = []
-        self._times: list[tuple[InstantMs, bool]] = []
-        """When it began and ceased to have both power and a link."""
+        self._power = Presence()
+        self.presence = Presence()
+        """When it had both power and a link."""
         self._storage: BoxStorage | None = None
         self._speaker: VirtualSpeaker | None = None
         self._true, self._story, self._make_link = true_clock, story, make_link
@@ -82,9 +85,10 @@ class Box:
             clock=self.clock,
             entropy=boot.named("node").entropy(),
             config=self.config,
+            sensor=self._speaker if self.is_measured else None,
         )
         self._story.tell(self.name, f"is switched on (boot {self.boots})")
-        self._powers.append((self._true.now_ms(), True))
+        self._power.note(self._true.now_ms(), True)
         self.link.reach_changed = self._note_reach
         try:
             await self.process.run(self.node.start())
@@ -96,7 +100,7 @@ class Box:
         if self.process is None or self.link is None or self._storage is None or self._speaker is None:
             return
         self._story.tell(self.name, "loses its power")
-        self._powers.append((self._true.now_ms(), False))
+        self._power.note(self._true.now_ms(), False)
         self._storage.on = False
         self._speaker.on = False
         self._speaker.silence("power")
@@ -110,40 +114,27 @@ class Box:
 
     def in_reach(self, there: bool) -> None:
         """Say that hardly anything gets through to it, though its link is up; or that it does again."""
-        self._times.append((self._true.now_ms(), there))
+        self.presence.note(self._true.now_ms(), there)
 
     def _note_reach(self, there: bool) -> None:
         if there:
             self._story.tell(self.name, "is on the wire")
-        self._times.append((self._true.now_ms(), there))
+        self.presence.note(self._true.now_ms(), there)
 
     def settled(self, now: InstantMs, for_ms: int) -> bool:
         """Whether it has had power and a link for that long."""
-        return bool(self._times) and self._times[-1][1] and now - self._times[-1][0] >= for_ms
+        return self.presence.has_lasted(for_ms, now)
 
-    def was_away(self, since: InstantMs, until: InstantMs, start_at: InstantMs) -> bool:
-        """Whether it had no power at `start_at`, or no link from `since` until `until`."""
-        if not self._state_at(start_at, self._powers):
-            return True
-        spells = [at for at, there in self._times if there and at <= until]
-        return not any(at <= until and (self._ends_after(at) > since) for at in spells)
+    def had_power(self, at: InstantMs) -> bool:
+        return self._power.at(at)
+
+    def was_there(self, since: InstantMs, until: InstantMs) -> bool:
+        """Whether it had both power and a link at any moment of this span."""
+        return any(self.presence.spells(since, until))
 
     def was_there_for(self, least_ms: int, since: InstantMs, until: InstantMs) -> bool:
         """Whether it had both power and a link for that long without a break in this span."""
-        spells = [(at, self._ends_after(at)) for at, there in self._times if there]
-        return any(min(end, until) - max(at, since) >= least_ms for at, end in spells)
-
-    def _ends_after(self, at: InstantMs) -> InstantMs:
-        return next((end for end, there in self._times if end > at and not there), InstantMs(1 << 60))
-
-    @staticmethod
-    def _state_at(at: InstantMs, times: list[tuple[InstantMs, bool]]) -> bool:
-        state = False
-        for when, there in times:
-            if when > at:
-                break
-            state = there
-        return state
+        return any(end - at >= least_ms for at, end in self.presence.spells(since, until))
 
     @property
     def failure(self) -> BaseException | None:

@@ -137,6 +137,8 @@ class Sounding:
     ended_ms: int | None = None
     how: str = "on"
     """on, finished, stopped, starved, power."""
+    parts_ms: tuple[int, ...] = ()
+    """How long each of the recordings is that it is made of, one after another."""
 
 
 class VirtualSpeaker:
@@ -168,6 +170,15 @@ class VirtualSpeaker:
 
     async def lost(self) -> None:
         await self._gone.wait()
+
+    # As a sensor of itself: it knows what was placed on it.
+
+    async def keep(self) -> None:
+        """Nothing to be kept going."""
+
+    def level_db(self) -> float | None:
+        """Of what leaves it now."""
+        return -20.0 if self._current is not None and self._current.sounds else -96.0
 
     def silence(self, how: str) -> None:
         """Power or device gone: whatever sounded ends, and nobody is told."""
@@ -231,8 +242,21 @@ class VirtualPlayback:
         if began is not None:
             left_ms = self._total_ms - self._offset_ms
             self._speaker.sounded(
-                Sounding(self._speaker.node, self._clip.label, began, self._offset_ms, left_ms, ended_ms, how)
+                Sounding(
+                    self._speaker.node,
+                    self._clip.label,
+                    began,
+                    self._offset_ms,
+                    left_ms,
+                    ended_ms,
+                    how,
+                    tuple(self._clip.durations_ms),
+                )
             )
+
+    @property
+    def sounds(self) -> bool:
+        return self._began_ms is not None and not self._over
 
     def end(self, how: str) -> None:
         if self._over:

@@ -7,52 +7,139 @@ seed do the same things in the same order.
 import asyncio
 import gc
 from asyncio import base_events, events
+from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from contextvars import Context, copy_context
+from heapq import heapify, heappop, heappush
+from typing import Any, TypeVar, TypeVarTuple
 
 from loa.units import InstantMs
 from simulators.world.owners import unless_killed
 
 T = TypeVar("T")
+_Ts = TypeVarTuple("_Ts")
+_MANY_CANCELLED = 100
 
 
 class NothingLeft(RuntimeError):
     """Everybody waits for something that nobody will do: a deadlock in virtual time."""
 
 
-class _Waiting:
-    """Stands where a selector would: waiting takes no time, it moves the clock."""
+class _Timer(asyncio.TimerHandle):
+    """A timer made in one step: a world makes millions."""
 
-    def __init__(self, loop: "VirtualLoop") -> None:
-        self._loop = loop
+    __slots__ = ()
 
-    def select(self, timeout: float | None) -> list[Any]:
-        self._loop.pass_time(timeout)
-        return []
+    def __init__(
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], loop: "VirtualLoop", context: Context
+    ) -> None:
+        self._when, self._callback, self._args, self._loop, self._context = when, callback, args, loop, context
+        self._cancelled = False
+        self._scheduled = True
+        self._repr = self._source_traceback = None
+
+    def cancel(self) -> None:
+        if not self._cancelled:
+            self._cancelled = True
+            self._callback = self._args = None  # type: ignore[assignment] # as asyncio's own does
+            if self._scheduled:
+                self._loop._timer_handle_cancelled(self)
+
+
+class _Soon(asyncio.Handle):
+    """What is done in the next turn, made in one step."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], loop: "VirtualLoop", context: Context
+    ) -> None:
+        self._callback, self._args, self._loop, self._context = callback, args, loop, context
+        self._cancelled = False
+        self._repr = self._source_traceback = None
 
 
 class VirtualLoop(base_events.BaseEventLoop):
-    """Single-threaded; executors run inline, and sockets do not exist."""
+    """Single-threaded; executors run inline, and sockets do not exist.
+
+    What is due later lies in a heap of (instant, number, timer): compared without a call, and equal instants in the
+    order in which they were asked for.
+    """
+
+    _ready: deque[_Soon | _Timer]
+    _stopping: bool
 
     def __init__(self, starts_at_s: float = 0.0) -> None:
         super().__init__()
         self._now_s = starts_at_s
-        self._selector = _Waiting(self)
-        self._clock_resolution = 1e-6  # a finer one would vanish in the float after some months
+        self._resolution_s = 1e-6  # a finer one would vanish in the float after some months
+        self._later: list[tuple[float, int, _Timer]] = []
+        self._asked = 0
+        self._cancelled_timers = 0
         self.turns = 0
 
     def time(self) -> float:
         return self._now_s
 
-    def pass_time(self, timeout: float | None) -> None:
-        """Move to the next thing that is due. Raises NothingLeft where there is none."""
+    def call_soon(
+        self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = _Soon(callback, args, self, copy_context() if context is None else context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(
+        self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = _Timer(when, callback, args, self, copy_context() if context is None else context)
+        self._asked += 1
+        heappush(self._later, (when, self._asked, timer))
+        return timer
+
+    def call_later(
+        self, delay: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Those that were cancelled lie there until their instant, or until they are too many."""
+        del handle
+        self._cancelled_timers += 1
+        if self._cancelled_timers > _MANY_CANCELLED and 2 * self._cancelled_timers > len(self._later):
+            self._later = [entry for entry in self._later if not entry[2]._cancelled]
+            heapify(self._later)
+            self._cancelled_timers = 0
+
+    def _run_once(self) -> None:
+        """Move the clock to what is due next if nothing is due now, and do all that is due. Raises NothingLeft."""
         self.turns += 1
-        if timeout == 0:
-            return
-        scheduled: list[asyncio.TimerHandle] = getattr(self, "_scheduled", [])
-        if not scheduled:
-            raise NothingLeft("nothing is due, and nobody will ever wake the others")
-        self._now_s = max(self._now_s, scheduled[0].when())
+        ready, later = self._ready, self._later
+        while later and later[0][2]._cancelled:
+            heappop(later)
+            self._cancelled_timers -= 1
+        if not ready and not self._stopping:
+            if not later:
+                raise NothingLeft("nothing is due, and nobody will ever wake the others")
+            self._now_s = max(self._now_s, later[0][0])
+        ends_s = self._now_s + self._resolution_s
+        while later and later[0][0] < ends_s:
+            timer = heappop(later)[2]
+            timer._scheduled = False
+            if timer._cancelled:
+                self._cancelled_timers -= 1
+            else:
+                ready.append(timer)
+        for _ in range(len(ready)):  # what these ask for is done in the next turn
+            handle = ready.popleft()
+            if handle._cancelled:
+                continue
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 - as asyncio does
+                message = f"Exception in callback {handle!r}"
+                self.call_exception_handler({"message": message, "exception": error, "handle": handle})
 
     def _process_events(self, event_list: list[Any]) -> None:
         """There are no sockets whose events could come."""

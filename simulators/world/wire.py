@@ -9,9 +9,11 @@ from devices.links.serial import SerialLink
 from loa.clock import Clock
 from loa.units import NodeId
 from simulators.noise import with_bit_errors
+from simulators.world.boxes import PowerCut
 from simulators.world.chance import Chance
 
 BAUD = 38_400
+MAX_FRAME_BYTES = 256
 STATION_PATH = "station"
 SLOWEST_POLL_S = 60.0
 """Stations of long virtual runs poll this rarely when nothing happens: ten times a second would be all that happens."""
@@ -65,20 +67,27 @@ class Wires:
         if any(other.free_at_s > begins_s for other in self.ends if other is not end):
             data = self._random.randbytes(len(data))
             self.spoilt += 1
-        for hearer in sorted(self.ends, key=lambda one: one.path):
-            if hearer is not end:
-                loop.call_at(
-                    end.free_at_s,
-                    self._arrive,
-                    end,
-                    hearer,
-                    with_bit_errors(data, self.bit_errors, self._random),
-                    context=hearer.context.copy(),
-                )
+        hearers = [hearer for hearer in sorted(self.ends, key=lambda one: one.path) if hearer is not end]
+        # As they are said: a master that hears nothing of a long turn until its end would speak into it.
+        for at in range(0, len(data), MAX_FRAME_BYTES):
+            part = data[at : at + MAX_FRAME_BYTES]
+            heard = [(hearer, with_bit_errors(part, self.bit_errors, self._random)) for hearer in hearers]
+            loop.call_at(begins_s + (at + len(part)) / self._rate, self._arrive, end, heard)
 
-    def _arrive(self, end: _End, hearer: _End, data: bytes) -> None:
-        if hearer.open and not {hearer.path, end.path} & self.cut:
-            hearer.received(data)
+    def _arrive(self, end: _End, heard: list[tuple[_End, bytes]]) -> None:
+        """All hear it at once, each in the name of the process that opened the port, and none for another."""
+        for hearer, data in heard:
+            if hearer.open and not {hearer.path, end.path} & self.cut:
+                hearer.context.run(_handed_over, hearer, data)
+
+
+def _handed_over(hearer: _End, data: bytes) -> None:
+    try:
+        hearer.received(data)
+    except PowerCut:
+        return  # the others on the wires hear it all the same
+    except Exception as error:  # noqa: BLE001 - as the loop does with what a timer raises
+        asyncio.get_running_loop().call_exception_handler({"message": f"at {hearer.path}", "exception": error})
 
 
 class _Reach:
@@ -111,6 +120,8 @@ class WiredLink(SerialLink):
         self._wires = wires
         self._name = f"drop {address:03d}"
         self.reach_changed: Callable[[bool], None] = lambda _up: None
+        self._beyond = True
+        """Whether the station has power and its own way to the broker."""
 
     async def start(self, listener: LinkListener) -> None:
         await super().start(_Reach(listener, self._changed))
@@ -120,6 +131,7 @@ class WiredLink(SerialLink):
 
     def beyond(self, there: bool) -> None:
         """The station has lost its own way to the broker, or has it back."""
+        self._beyond = there
         if not there or (self.is_up and self._name not in self._wires.cut):
             self.reach_changed(there)
 
@@ -137,7 +149,7 @@ class WiredLink(SerialLink):
     def restore(self) -> None:
         if self._name in self._wires.cut:
             self._wires.cut.discard(self._name)
-            if self.is_up:
+            if self.is_up and self._beyond:
                 self.reach_changed(True)  # it had not noticed
 
     def kill(self) -> None:

@@ -220,7 +220,8 @@ class Duty:
         found: BulletinView = await self.change(approve, "editor")
         return found
 
-    async def box(self, name: str, area: str) -> Box:
+    async def box(self, name: str, area: str, *, measured: bool = False) -> Box:
+        """measured: with a sensor at its loudspeaker."""
         key = SigningKey(hashlib.sha256(name.encode()).digest())
 
         def enrol(session: Session, ctx: Context) -> Changed[Any]:
@@ -229,9 +230,10 @@ class Duty:
         await self.change(enrol)
         link, clock = LoopbackLink(self.broker), BoxClock(self.clock)
         folder = self.folder / name
+        speaker = RecordingSpeaker(folder, clock, name)
         node = Node(
             identity=NodeIdentity(node_id(name), key, self.centre.keys.roots), link=link, storage=MemoryStorage(),
-            speaker=RecordingSpeaker(folder, clock, name), clock=clock, entropy=counted_entropy(name),
+            speaker=speaker, clock=clock, entropy=counted_entropy(name), sensor=speaker if measured else None,
         )  # fmt: skip
         await node.start()
         self.boxes[name] = Box(node, link, folder)

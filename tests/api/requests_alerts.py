@@ -8,8 +8,9 @@ from controller import accounts, code_keeping, keyfiles
 from controller.peoplekeys import approve
 from controller.permissions import PROVINCE_ONLY, Role
 from controller.services import alerts
+from controller.services.alert_bodies import AlertForm
 from controller.services.context import Context
-from controller.services.emergencies import AlertForm, _row
+from controller.services.emergencies import _row
 from controller.services.orders import Targets
 from controller.tables import Alert
 from devices.protocol.approval import read_body
@@ -23,15 +24,19 @@ from tests.api.requests import V1, _told, about, ask, listed, simple
 RELEASERS = (Role.DUTY_OFFICER, Role.OPERATOR, Role.APPROVER)
 
 
-async def _composed(p: Province, place: str, *, author: str = "somebody", released: bool = False) -> str:
+async def _composed(
+    p: Province, place: str, *, author: str = "somebody", released: bool = False, bulletins: tuple[str, ...] = ()
+) -> str:
+    form = AlertForm(target_areas=[place], siren=1, lasts_ms=86_400_000, bulletins=bulletins)
+
     def work(session: Session, ctx: Context) -> str:
-        name = alerts.compose(session, ctx, AlertForm(target_areas=[place], siren=1, lasts_ms=86_400_000), title="x")
+        name = alerts.compose(session, ctx, form, title="x")
         if released:
             row = session.get_one(Alert, name)
             row.status, row.released_at = "released", ctx.now
             session.add(row)
             body = read_body(row.body)
-            _row(session, ctx, body, Targets(body.areas, body.nodes), title="x", bulletins=())
+            _row(session, ctx, body, Targets(body.areas, body.nodes), title="x", bulletins=(), until=body.expires_at)
         return name
 
     return await p.change(work, author)
@@ -54,6 +59,18 @@ listed("list_alerts:released", "/alerts?limit=200", _released)
 about("get_alert", "GET", "/alerts/{}", _waiting)
 about("get_alert:released", "GET", "/alerts/{}", _released)
 about("withdraw_alert", "POST", "/alerts/{}/withdraw", _waiting)
+
+
+async def _with_sound(p: Province, place: str) -> str:
+    return await _composed(p, place, bulletins=((await p.bulletin(PROVINCE)).id,))
+
+
+async def _released_with_sound(p: Province, place: str) -> str:
+    return await _composed(p, place, released=True, bulletins=((await p.bulletin(PROVINCE)).id,))
+
+
+about("hear_alert", "GET", "/alerts/{}/audio", _with_sound)
+about("hear_alert:released", "GET", "/alerts/{}/audio?language=vi", _released_with_sound)
 
 
 @ask("withdraw_alert:own")

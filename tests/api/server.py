@@ -1,12 +1,13 @@
 """`loa serve` as a process of its own, on free ports, in a folder of the test's."""
 
-import contextlib
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from dataclasses import dataclass, field
@@ -85,25 +86,40 @@ def serve(folder: Path) -> Served:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "serve.log"
     run = ["-c", "from loa.cli.main import main; main()", "serve", "--data", str(folder / "data")]
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [sys.executable, *run, "--port", "0", "--broker-port", "0"],
-            stdout=out, stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        said = log.read_text()
+    process = subprocess.Popen(
+        [sys.executable, *run, "--port", "0", "--broker-port", "0"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_keep, args=(process, log, lines), daemon=True).start()
+    deadline, said = time.monotonic() + 60, ""
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            line = lines.get(timeout=left)
+        except queue.Empty:
+            break
+        if not line:
+            break
+        said += line
         url = re.search(r"http://[\d.]+:\d+", said)
         password = re.search(r"\b[a-z2-7]{4}(?:-[a-z2-7]{4}){3}\b", said)
         secret = re.search(r"\b[A-Z2-7]{32}\b", said)
         if url and password and secret:
             served = Served(url[0], password[0], App(secret[0]), "", process, folder / "data")
-            with contextlib.suppress(OSError):
-                code = served.app.code()
-                body = {"account": "admin", "password": password[0], "code": code, "token_name": "tests"}
-                served.token = served.ask("POST", "/api/v1/session", body)["token"]
-                return served
-        time.sleep(0.1)
+            # It listens before it says where, so whoever has read that may ask at once.
+            body = {"account": "admin", "password": password[0], "code": served.app.code(), "token_name": "tests"}
+            served.token = served.ask("POST", "/api/v1/session", body)["token"]
+            return served
     process.kill()
-    raise AssertionError("it does not answer: " + log.read_text())
+    raise AssertionError("it does not say where it is: " + said)
+
+
+def _keep(process: "subprocess.Popen[str]", log: Path, lines: "queue.SimpleQueue[str]") -> None:
+    """What it says, line by line, into its log too; an empty one when it has ended."""
+    assert process.stdout is not None
+    with log.open("w") as file:
+        for line in process.stdout:
+            file.write(line)
+            file.flush()
+            lines.put(line)
+    lines.put("")

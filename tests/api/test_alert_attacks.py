@@ -12,7 +12,6 @@ from sqlmodel import Session, delete, select
 
 from api.gate import ApiLimits
 from controller import accounts, keyfiles
-from controller.peoplekeys import Cost
 from controller.permissions import Role
 from controller.services.orders import Targets, give_order
 from controller.tables import AlertApproval, ApiToken, Broadcast, OwedOrder
@@ -32,9 +31,7 @@ TRIES = ApiLimits(known_rate="1000000/minute", stranger_rate="1000000/minute")
 
 
 @pytest_asyncio.fixture
-async def duty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Duty]:
-    monkeypatch.setattr("controller.peoplekeys.COST", Cost(8, 1, 1))
-    monkeypatch.setattr("controller.services.settings_changes.STORED_WITHIN_MS", 2000)
+async def duty(tmp_path: Path, in_no_time: None) -> AsyncIterator[Duty]:
     async with on_duty(tmp_path, limits=TRIES) as world:
         yield world
 

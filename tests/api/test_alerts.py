@@ -2,31 +2,20 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from controller.peoplekeys import Cost, approve
+from controller.peoplekeys import approve
 from controller.permissions import Role
 from devices.protocol.keys import SigningKey
 from loa.entropy import system_entropy
 from loa.precedence import Kind
-from tests.api.duty import ALERTS, ANNOUNCEMENT, CO_TO, MONG_CAI, PROVINCE, TALK, Duty, on_duty, samples
+from tests.api.duty import ALERTS, ANNOUNCEMENT, CO_TO, MONG_CAI, PROVINCE, TALK, Duty, samples
 from tests.api.office import problem
 
 pytestmark = pytest.mark.slow
-
-
-@pytest_asyncio.fixture
-async def duty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Duty]:
-    monkeypatch.setattr("controller.peoplekeys.COST", Cost(8, 1, 1))
-    monkeypatch.setattr("controller.services.settings_changes.STORED_WITHIN_MS", 2000)
-    async with on_duty(tmp_path) as world:
-        yield world
 
 
 def outcome(reply: Any, status: int, word: str) -> Any:
@@ -181,6 +170,39 @@ async def test_an_update_takes_its_place(duty: Duty) -> None:
     problem(cancel, 409, "alert_over")
 
 
+async def test_an_update_that_ends_first_leaves_nothing_of_the_old_behind(duty: Duty) -> None:
+    """Its author is told; and who was away for all of its window is silent once back, at the first word."""
+    thu, hai, away = duty.people["thu"], duty.people["hai"], duty.boxes["mong-cai-1"]
+    first = await duty.compose(thu, PROVINCE)
+    assert first["replaced_until"] is None
+    for person in (thu, hai):
+        await duty.approve(person, first)
+    await duty.clock.advance(3.0)
+    away.link.drop()
+    second = await duty.compose(hai, PROVINCE, updates=[first["id"]], lasts_ms=60_000)
+    assert second["replaced_until"] == first["expires_at"]
+    for person in (thu, hai):
+        await duty.approve(person, second)
+    await duty.clock.advance(3.0)
+    third = await duty.compose(hai, PROVINCE, updates=[second["id"]], lasts_ms=60_000)
+    assert third["updates"] == [second["id"], first["id"]], "of a box that missed the second, the first is ended too"
+    assert third["replaced_until"] == first["expires_at"]
+    for person in (thu, hai):
+        await duty.approve(person, third)
+    await duty.clock.advance(90.0)
+    assert away.sounds(first["id"])
+    assert not duty.boxes["co-to-1"].sounds(first["id"])
+    away.link.restore()
+    await duty.clock.advance(15.0)
+    assert not away.sounds(first["id"])
+    assert not away.heard(second["id"])
+    assert not away.heard(third["id"])
+    board = (await thu.client.get(f"{ALERTS}/{third['id']}/board")).json()
+    assert board["totals"]["ends"] == {"confirmed": 1, "expired": 1}
+    again = await thu.client.post(f"{ALERTS}/{first['id']}/cancel", json={"passphrase": thu.words})
+    assert again.status_code == 200, "a box may be away yet: it can be said once more"
+
+
 async def test_what_waits_expires_or_is_withdrawn_by_its_author(duty: Duty) -> None:
     thu, hai = duty.people["thu"], duty.people["hai"]
     kept, dropped = await duty.compose(thu, PROVINCE), await duty.compose(thu, PROVINCE)
@@ -240,3 +262,27 @@ async def test_what_it_means_before_anybody_approves(duty: Duty) -> None:
         "A LIVE ALERT", "Where: quang-ninh (quang-ninh)", "Bulletin: Về bờ ngay, vi, 0:02", "Played 3 times, 5 s apart",
     ]  # fmt: skip
     assert alert["words"]["vi"][0] == "CẢNH BÁO THẬT"
+
+
+async def test_who_missed_an_update_falls_silent_when_that_is_cancelled(duty: Duty) -> None:
+    """It knows of the first alert alone, and nobody will ever tell it the second."""
+    thu, hai, away = duty.people["thu"], duty.people["hai"], duty.boxes["mong-cai-1"]
+
+    async def out(**changes: Any) -> dict[str, Any]:
+        alert: dict[str, Any] = await duty.compose(thu, PROVINCE, **changes)
+        for person in (thu, hai):
+            await duty.approve(person, alert)
+        await duty.clock.advance(3.0)
+        return alert
+
+    first = await out()
+    assert away.sounds(first["id"])
+    away.link.drop()
+    second = await out(updates=[first["id"]])
+    third = await out(updates=[second["id"]])
+    done = await hai.client.post(f"{ALERTS}/{third['id']}/cancel", json={"passphrase": hai.words})
+    assert done.status_code == 200
+    away.link.restore()
+    await duty.clock.advance(5.0)
+    assert not away.sounds(first["id"])
+    assert not duty.boxes["co-to-1"].sounds(third["id"])

@@ -1,12 +1,18 @@
 """What the API does: idempotent replies, pages, sound with ranges, imports, the page's files, health."""
 
 import asyncio
+import hashlib
+import re
 from typing import Any
 
 import pytest
 
+from api.routes.page import PARTS
 from controller.tables import IdempotentReply
 from tests.api.office import AREA, Office, problem, recording
+
+MOST_OF_A_FIRST_LOAD = 45_000
+"""Bytes: ten seconds over a line of 5 kB/s, and once, since the browser keeps them."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -140,7 +146,7 @@ async def test_nodes_are_enrolled_moved_and_retired(office: Office) -> None:
 
 
 async def test_the_pages_files_are_safe(office: Office) -> None:
-    for path in ("/", "/page/main.js", "/page/style.css", "/page/loa.svg"):
+    for path in ("/", *(f"/page/{name}" for name in PARTS)):
         reply = await office.stranger.get(path)
         assert reply.status_code == 200
         policy = reply.headers["content-security-policy"]
@@ -151,11 +157,62 @@ async def test_the_pages_files_are_safe(office: Office) -> None:
     assert "<script>" not in page
     assert "style=" not in page
     assert not any(f" on{event}=" in page for event in ("click", "load", "error", "submit"))
-    for name in ("words", "server", "board", "desk", "people", "main"):
-        script = (await office.stranger.get(f"/page/{name}.js")).text
+    for name in PARTS:
+        script = (await office.stranger.get(f"/page/{name}")).text
         assert not any(
             danger in script for danger in ("innerHTML", "outerHTML", "insertAdjacent", "eval(", "document.write")
         )
+
+
+async def test_the_pages_files_are_few_small_and_kept(office: Office) -> None:
+    squeezed = {"Accept-Encoding": "gzip"}
+    page = await office.stranger.get("/", headers=squeezed)
+    asked = re.findall(r'(?:src|href)="(/page/[^"]+)"', page.text)
+    assert len(set(asked)) == 3, "one style, one script, one picture"
+    total = int(page.headers["content-length"])
+    for path in set(asked):
+        reply = await office.stranger.get(path, headers=squeezed)
+        assert reply.headers["content-encoding"] == "gzip"
+        total += int(reply.headers["content-length"])
+        if not path.endswith(".svg"):
+            assert reply.headers["cache-control"] == "public, max-age=31536000, immutable"
+            assert hashlib.sha256(reply.content).hexdigest()[:12] in path, "named by what is in it"
+    assert total < MOST_OF_A_FIRST_LOAD
+    again = await office.stranger.get("/", headers=squeezed | {"If-None-Match": page.headers["etag"]})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", page.headers["etag"])
+    assert page.headers["cache-control"] == "no-cache"
+    plain = await office.stranger.get("/", headers={"Accept-Encoding": "gzip;q=0, br"})
+    assert "content-encoding" not in plain.headers
+    assert plain.text == page.text
+    assert (await office.stranger.get("/page/loa.000000000000.js")).status_code == 404
+
+
+async def test_what_only_some_pages_need_is_named_apart_and_kept_for_ever(office: Office) -> None:
+    page = (await office.stranger.get("/")).text
+    named = dict(re.findall(r'<meta name="later-([a-z]+)" content="([^"]+)">', page))
+    assert sorted(named) == ["people", "settings"]
+    for name, files in named.items():
+        for file in files.split():
+            assert f'"/page/{file}"' not in page, "it is not asked for with the page"
+            reply = await office.stranger.get(f"/page/{file}", headers={"Accept-Encoding": "gzip"})
+            assert (reply.status_code, reply.headers["content-encoding"]) == (200, "gzip")
+            assert reply.headers["cache-control"] == "public, max-age=31536000, immutable"
+            assert file == f"loa-{name}.{hashlib.sha256(reply.content).hexdigest()[:12]}.{file.rpartition('.')[2]}"
+
+
+async def test_lists_are_squeezed_and_streams_are_not(office: Office) -> None:
+    for number in range(12):
+        await office.ok("POST", "/api/v1/areas", json={"path": f"{AREA}/khu-{number}", "name": f"Thôn {number}"})
+    small = await office.client.get("/api/v1/areas", headers={"Accept-Encoding": "gzip"})
+    plain = await office.client.get("/api/v1/areas", headers={"Accept-Encoding": "identity"})
+    assert small.json() == plain.json()
+    assert small.headers["content-encoding"] == "gzip"
+    assert int(small.headers["content-length"]) < int(plain.headers["content-length"]) / 3
+    assert "content-encoding" not in plain.headers
+    assert "accept-encoding" in small.headers["vary"].lower()
+    bulletin = await office.bulletin()
+    sound = await office.client.get(bulletin["renditions"][0]["audio"], headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in sound.headers
 
 
 async def test_what_people_write_stays_text(office: Office) -> None:

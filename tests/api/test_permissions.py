@@ -13,7 +13,13 @@ import pytest
 from api.needs import need_of
 from controller.peoplekeys import Cost
 from controller.permissions import Open, Role
-from tests.api import requests_alerts, requests_keys  # noqa: F401 - they add their requests to ASKED
+from tests.api import (  # noqa: F401 - they add their requests to ASKED
+    requests_alert_making,
+    requests_alerts,
+    requests_boards,
+    requests_cap,
+    requests_keys,
+)
 from tests.api.office import Office, office_at
 from tests.api.province import PLACES, Province
 from tests.api.requests import ASKED

@@ -1,10 +1,14 @@
 """Every refusal of the API names the field, the limit and the remedy, and has its code and status."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import Strict
 
 from api.problems import STATUS, language_of
+from api.routes.bulletins import NewBulletin
+from api.shapes import Asked
 from loa.problems import PROBLEMS
 from tests.api.office import AREA, KEY, Office, problem, recording
 
@@ -14,6 +18,24 @@ NOBODY = "0" * 32
 
 async def test_each_code_has_words() -> None:
     assert set(STATUS) - set(PROBLEMS) == set()
+
+
+def _bodies(of: type[Asked]) -> Iterator[type[Asked]]:
+    for one in of.__subclasses__():
+        yield one
+        yield from _bodies(one)
+
+
+async def test_yes_and_no_are_no_numbers() -> None:
+    """JSON has true and false: 0 and "no" are refused. A form knows text only, and is not JSON."""
+    found = {
+        f"{body.__name__}.{name}": Strict(strict=True) in field.metadata
+        for body in _bodies(Asked)
+        for name, field in body.model_fields.items()
+        if field.annotation is bool and body is not NewBulletin
+    }
+    assert "NewLabels.drawn" in found
+    assert [name for name, strict in found.items() if not strict] == []
 
 
 async def test_unknown_field(office: Office) -> None:
@@ -28,7 +50,7 @@ async def test_volume_range(office: Office, volume: str) -> None:
         422, "volume_range", "POST", "/api/v1/nodes/co-to-1/volume",
         content=f'{{"volume": {volume}}}', headers={"Content-Type": "application/json"},
     )  # fmt: skip
-    assert (found["field"], found["limit"]) == ("volume", "0 to 100")
+    assert (found["field"], found["limit"]) == ("volume", "0–100")
 
 
 async def test_times_need_their_zone(office: Office) -> None:

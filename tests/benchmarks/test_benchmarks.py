@@ -35,7 +35,8 @@ def test_all_promises_have_a_benchmark() -> None:
     assert keys >= {
         "fanout_ratio_1000", "fanout_ratio_10000", "bulk_ratio", "once_ratio", "repair_ratio", "order_behind_audio_s",
         "skew_p99_ms", "receipts_per_s", "encode_x_realtime", "import_x_realtime", "plan_10000_s", "restart_10000_s",
-        "node_rss_mb", "controller_rss_mb_2000", "connect_storm_s",
+        "node_rss_mb", "controller_rss_mb_2000", "connect_storm_s", "alert_first_sound_p99_s", "cancel_p99_s",
+        "alert_during_bulk_p99_s", "alert_during_storm_p99_s", "alert_during_db_lock_p99_s", "alert_first_sound_30_s",
     }  # fmt: skip
 
 

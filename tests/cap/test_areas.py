@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from controller.cap.areas import KnownAreas
+from controller.cap.areas import KnownAreas, schemes_with
 from controller.cap.geometry import covers_point, shape
 from controller.cap.judgement import Terms, Verdict
+from controller.cap.model import Pair
 from controller.cap.names import bare, folded
 from controller.cap.places import known_areas
 from loa.errors import Refused
@@ -34,7 +35,7 @@ def only(description: str, **elements: str) -> bytes:
     """The base with one info and one area, of which only this is left."""
     area = f"<areaDesc>{description}</areaDesc>"
     area += "".join(
-        f"<geocode><valueName>x</valueName><value>{text}</value></geocode>"
+        f"<geocode><valueName>loa</valueName><value>{text}</value></geocode>"
         if name == "geocode"
         else f"<{name}>{text}</{name}>"
         for name, text in elements.items()
@@ -237,7 +238,7 @@ HOLES = {
 @pytest.mark.parametrize("hole", HOLES)
 def test_a_hole_is_not_warned(hole: str, known: KnownAreas) -> None:
     polygon = "20.9,107.3 20.9,107.85 21.2,107.85 21.2,107.3 20.9,107.3"
-    data = only("?", polygon=polygon, geocode=hole).replace(b"<valueName>x<", b"<valueName>EXCLUDE_POLYGON<")
+    data = only("?", polygon=polygon, geocode=hole).replace(b"<valueName>loa<", b"<valueName>EXCLUDE_POLYGON<")
     assert matched(data, known) == HOLES[hole]
 
 
@@ -267,7 +268,7 @@ def test_the_real_table_of_quang_ninh() -> None:
     for area in known.areas:
         assert known.called(area.name) == (area.path,), area.name
         assert known.called(f"xã {area.name}, tỉnh Quảng Ninh") == (area.path,), area.name
-        assert known.with_code(area.path) == (area.path,)
+        assert known.with_code(Pair("loa", area.path)) == (area.path,)
 
 
 BAD_PLACES = {
@@ -299,3 +300,85 @@ def test_a_file_of_places_that_is_none(name: str) -> None:
 def test_a_code_that_is_none() -> None:
     with pytest.raises(Refused, match="bad_area_path"):
         known_areas(b"code,name\nC\xc3\xb4 T\xc3\xb4,A\n", "quang-ninh")
+
+
+def test_where_no_place_of_ours_has_coordinates_names_are_proposed_for_shapes_too() -> None:
+    bare_csv = "code,name,kind,terrain,latitude_approx,longitude_approx\nco-to,Cô Tô,đặc khu,island,,\n"
+    nowhere = known_areas(bare_csv.encode(), "quang-ninh", "Quảng Ninh")
+    one = judged(only("đặc khu Cô Tô", circle="20.97,107.77 5"), nowhere)
+    assert one.areas is not None
+    assert [named.proposed for named in one.areas.named] == [("quang-ninh/co-to",)]
+    assert (one.code, one.areas.matched, one.areas.unplaced) == ("accepted", (), 1)
+    assert judged(only("Hawaii", circle="20.97,-157.77 5"), nowhere).code == "area_unknown"
+
+
+def test_codes_of_a_place_in_geojson_may_be_a_list() -> None:
+    properties = {"code": "co-to", "name": "Cô Tô", "codes": ["07207", "VN-13-CT"]}
+    features = [{"type": "Feature", "properties": properties, "geometry": None}]
+    known = known_areas(json.dumps({"type": "FeatureCollection", "features": features}).encode(), "quang-ninh")
+    assert known.with_code(Pair("gso", "07207")) == known.with_code(Pair("ISO3166-2", "vn-13-ct")) == (
+        "quang-ninh/co-to",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "is_ours"),
+    [
+        ("gso", True), (" GSO ", True), ("profile:CAP-VN:Location:0.3", True), ("loa", True), ("dvhc", False),
+        ("SAME", False), ("FIPS6", False), ("UGC", False), ("profile:CAP-CP:Location:0.3", False), ("loa:node", False),
+        ("layer:EC-MSC-SMC:1.0:CLC", False), ("", False),
+    ],
+)  # fmt: skip
+def test_a_number_counts_by_its_scheme(name: str, is_ours: bool) -> None:
+    """The same six digits are a county in America, a place in Canada or a commune of ours."""
+    properties = {"code": "co-to", "name": "Cô Tô", "codes": ["030005"]}
+    features = [{"type": "Feature", "properties": properties, "geometry": None}]
+    table = json.dumps({"type": "FeatureCollection", "features": features}).encode()
+    known = known_areas(table, "quang-ninh")
+    code = only("Somewhere", geocode="030005").replace(b"<valueName>loa<", f"<valueName>{name}<".encode())
+    assert matched(code, known) == (["co-to"] if is_ours else [])
+    if not is_ours and name:
+        one = judged(code, known)
+        assert one.areas is not None
+        assert (one.code, one.areas.unknown) == ("area_unknown", (f"{name}=030005",))
+        wider = known_areas(table, "quang-ninh", schemes=schemes_with([name]))
+        assert matched(code, wider) == ["co-to"]
+
+
+def test_by_name_where_its_code_is_of_an_unknown_scheme(known: KnownAreas) -> None:
+    """A person looks; the code alone is told. A code that is like none of ours is not worth a word."""
+    named = only("đặc khu Cô Tô", geocode="co-to").replace(b"<valueName>loa<", b"<valueName>dvhc<")
+    one = judged(named, known)
+    assert one.areas is not None
+    assert (one.code, one.areas.matched, one.areas.unknown) == ("accepted", (), ("dvhc=co-to",))
+    assert [place.proposed for place in one.areas.named] == [("quang-ninh/co-to",)]
+    other = judged(only("?", geocode="AKZ185").replace(b"<valueName>loa<", b"<valueName>UGC<"), known)
+    assert other.areas is not None
+    assert other.areas.unknown == ()
+
+
+@pytest.mark.parametrize(
+    ("polygon", "expected"),
+    [
+        ("20.0,107.0 20.0,107.4 21.0,107.4 21.0,107.0 20.0,107.0", ["xa-a/thon-1"]),
+        ("20.0,107.0 20.0,108.0 21.0,108.0 21.0,107.0 20.0,107.0", ["xa-a"]),
+        ("20.0,107.0 20.0,108.4 21.0,108.4 21.0,107.0 20.0,107.0", ["xa-a", "xa-b"]),
+    ],
+)
+def test_a_shape_over_a_part_of_a_commune_means_the_villages_in_it(polygon: str, expected: list[str]) -> None:
+    """Where we know where each of them is; of Xã B, one of whose villages we do not know, all of it."""
+
+    def feature(path: str, west: float | None, wide: float = 0.5) -> dict[str, object]:
+        shape = None
+        if west is not None:
+            ring = [[west, 20.2], [west + wide, 20.2], [west + wide, 20.8], [west, 20.8], [west, 20.2]]
+            shape = {"type": "Polygon", "coordinates": [ring]}
+        return {"type": "Feature", "properties": {"code": path, "name": path}, "geometry": shape}
+
+    features = [
+        feature("quang-ninh/xa-a", 107.0, 1.0), feature("quang-ninh/xa-a/thon-1", 107.0),
+        feature("quang-ninh/xa-a/thon-2", 107.5), feature("quang-ninh/xa-b", 108.0, 1.0),
+        feature("quang-ninh/xa-b/thon-1", 108.0), feature("quang-ninh/xa-b/thon-2", None),
+    ]  # fmt: skip
+    known = known_areas(json.dumps({"type": "FeatureCollection", "features": features}).encode(), "quang-ninh")
+    assert matched(only("x", polygon=polygon), known) == expected

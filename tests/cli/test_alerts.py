@@ -15,6 +15,7 @@ from loa.precedence import Kind, Precedence
 from tests.api.server import Served
 from tests.cli.test_verbs import Shell
 from tests.controller.wire.waiting import eventually
+from tests.receivers import webhook
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("mosquitto")]
 AREA = "quang-ninh/co-to"
@@ -27,6 +28,23 @@ def appoint(served: Served, holder: str, public_key: bytes) -> None:
         ceiling=Precedence.EMERGENCY, powers=Power.APPROVE, kind=Kind.LIVE, now_ms=SystemClock().now_ms(),
         entropy=system_entropy,
     )  # fmt: skip
+
+
+def await_closing(shell: Shell, name: str, folder: Path) -> None:
+    """Nobody was reached: seen, sent again, reported, closed."""
+    seen = shell.loa("alert", "board", name)
+    assert "Call the village head." in seen
+    assert "0 of 1 nodes sounded; 1 of 1 villages not reached" in seen
+    assert "by area quang-ninh/co-to: 1× from " in seen
+    assert "never heard from" in shell.loa("alert", "board", name, "--nodes")
+    assert "Sent again to 1 nodes." in shell.loa("alert", "again", name)
+    assert "closed" in shell.loa("alert", "close", name)
+    assert "closed" in shell.loa("alert", "board", name, "--watch")
+    shell.loa("alert", "report", name, "--out", "bao-cao.html")
+    shell.loa("alert", "report", name, "--out", "bao-cao.csv")
+    assert "CẢNH BÁO THẬT" in (folder / "bao-cao.html").read_text()
+    assert (folder / "bao-cao.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    assert "[bad_argument]" in shell.loa("alert", "report", name, "--out", "bao-cao.txt", expect=1)
 
 
 async def test_an_alert_from_its_composing_to_its_end(served: Served, tmp_path: Path) -> None:
@@ -70,7 +88,26 @@ async def test_an_alert_from_its_composing_to_its_end(served: Served, tmp_path: 
     assert "cancelled" in shell.loa("alert", "cancel", name, "--with", "mai.json", *wrong)
 
     second = shell.json("alert", "compose", "--live", *form)
-    assert "Released." in shell.loa("alert", "approve", second["id"], "--live", "--with", "mai.json", "--yes", *wrong)
+    with webhook() as hook:
+        (tmp_path / "address").write_text(f"json://127.0.0.1:{hook.port}/s3cret-path\n")
+        told = admin.json("escalation", "add", "Trực ban", "--url-file", "address")["id"]
+        assert "Sent." in admin.loa("escalation", "test", told[:6])
+        assert "below 100 %" in admin.loa("escalation", "steps", f"5:100:{told[:8]}")
+        assert "s3cret" not in admin.loa("escalation", "show")
+        (tmp_path / "empty").write_text("")
+        assert "[bad_notice_address]" in admin.loa("escalation", "add", "x", "--url-file", "empty", expect=1)
+        assert "[file_missing]" in admin.loa("escalation", "add", "x", "--url-file", "nowhere", expect=1)
+        assert "[bad_argument]" in admin.loa("escalation", "steps", "5:many:x", expect=1)
+        approved = shell.loa("alert", "approve", second["id"], "--live", "--with", "mai.json", "--yes", *wrong)
+        assert "Released." in approved
+
+        async def somebody_was_told() -> bool:
+            return len(hook.posts) == 2
+
+        await eventually(somebody_was_told, within_s=40)
+    admin.loa("escalation", "remove", told[:6])
+    assert "No addresses." in admin.loa("escalation", "show")
+    await_closing(shell, second["id"][:8], tmp_path)
     third = shell.json("alert", "compose", "--drill", *form)
     assert "withdrawn" in shell.loa("alert", "withdraw", third["id"][:8])
     assert [one["status"] for one in shell.json("alert", "list")] == ["withdrawn", "released", "cancelled"]

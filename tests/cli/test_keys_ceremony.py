@@ -270,7 +270,7 @@ def test_it_runs_where_there_is_nothing_but_the_wheel(tmp_path: Path) -> None:
         "import sys, pathlib\n"
         "import loa.cli.keys\n"
         "base = {'loa', 'controller', 'devices', 'cbor2', '_cbor2', 'cryptography', '_cffi_backend', 'typer', 'click',"
-        " 'typing_extensions', 'rich', 'shellingham', 'annotated_doc', '_distutils_hack'}\n"
+        " 'nacl', '_sodium', 'typing_extensions', 'rich', 'shellingham', 'annotated_doc', '_distutils_hack'}\n"
         "found = {name.partition('.')[0] for name, module in sys.modules.items()\n"
         "         if 'site-packages' in (getattr(module, '__file__', None) or '')}\n"
         "print(sorted(found - base))\n"

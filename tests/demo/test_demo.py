@@ -1,18 +1,14 @@
 """`loa demo --once` as a process, on both brokers: the report, what is left behind, and that nothing stays running."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from simulators.announcement import write_announcement
 from tests import tools
+from tests.demo.process import interrupted, start_demo
 
 _KEYS = [
     "nodes",
@@ -28,27 +24,12 @@ _KEYS = [
 ]
 
 
-def _start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", "from loa.cli.main import main; main()", "demo", *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"COLUMNS": "120"},
-    )
-
-
-def _children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
-
-
 @pytest.mark.slow
 @pytest.mark.needs("mosquitto")
 @pytest.mark.parametrize(("broker", "cut"), [("mosquitto", "half-open"), ("amqtt", "dropped")])
 def test_once_every_node_plays_both_and_matches(broker: str, cut: str, tmp_path: Path) -> None:
     write_announcement(tmp_path / "in.wav", seconds=5.0)
-    process = _start(
+    process = start_demo(
         *("--once", "--audio", "in.wav", "--out", "out", "--broker", broker, "--cut", cut), folder=tmp_path
     )
     output, _ = process.communicate(timeout=240)
@@ -80,35 +61,22 @@ def test_once_every_node_plays_both_and_matches(broker: str, cut: str, tmp_path:
 @pytest.mark.slow
 @pytest.mark.needs("mosquitto")
 def test_ctrl_c_in_the_middle_ends_everything_in_order(tmp_path: Path) -> None:
-    process = _start("--once", "--out", "out", folder=tmp_path)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "timetable" in line:
-            break
-    children = _children(process)
-    assert any("mosquitto" in child.name() for child in children)
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
-    assert time.monotonic() - began < 15
-    assert process.returncode == 130, output
-    assert "Traceback" not in output
-    assert not psutil.wait_procs(children, timeout=5)[1]
+    assert interrupted(start_demo("--once", "--out", "out", folder=tmp_path), "timetable") < 15
 
 
 @pytest.mark.slow
 @pytest.mark.needs("mosquitto")
 def test_two_demos_side_by_side_and_a_port_that_is_taken(tmp_path: Path) -> None:
-    first = _start("--broker", "mosquitto", "--port", "0", "--out", "one", folder=tmp_path)
+    first = start_demo("--broker", "mosquitto", "--port", "0", "--out", "one", folder=tmp_path)
     assert first.stdout is not None
     try:
         url = next(line for line in first.stdout if "http://127.0.0.1:" in line)
         port = url.rpartition(":")[2].strip()
-        taken = _start("--once", "--out", "two", "--port", port, folder=tmp_path)
+        taken = start_demo("--once", "--out", "two", "--port", port, folder=tmp_path)
         output, _ = taken.communicate(timeout=60)
         assert taken.returncode == 1
         assert "[port_in_use]" in output
-        second = _start("--broker", "amqtt", "--out", "three", folder=tmp_path)
+        second = start_demo("--broker", "amqtt", "--out", "three", folder=tmp_path)
         assert second.stdout is not None
         assert any("24 nodes in contact" in line for line in second.stdout)
         second.send_signal(signal.SIGINT)
@@ -126,7 +94,7 @@ def test_a_bad_sample_is_refused_with_its_code(name: str, code: str, tmp_path: P
     folder = tools.samples()
     if folder is None:
         pytest.skip("no samples here")
-    process = _start("--once", "--audio", str(folder / "audio" / name), folder=tmp_path)
+    process = start_demo("--once", "--audio", str(folder / "audio" / name), folder=tmp_path)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert f"[{code}]" in output
@@ -136,7 +104,7 @@ def test_a_bad_sample_is_refused_with_its_code(name: str, code: str, tmp_path: P
 def test_no_file_no_recording_and_vietnamese_words(tmp_path: Path) -> None:
     (tmp_path / "empty.mp3").write_bytes(b"")
     for name, code in (("missing.mp3", "file_missing"), ("empty.mp3", "empty_audio")):
-        process = _start("--once", "--lang", "vi", "--audio", name, folder=tmp_path)
+        process = start_demo("--once", "--lang", "vi", "--audio", name, folder=tmp_path)
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 1
         assert f"[{code}]" in output

@@ -1,10 +1,12 @@
 """What the tests of a node share."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.node.pulse import Pulse
 from tests.node.rig import Rig
 
 
@@ -14,3 +16,14 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     one = Rig(tmp_path)
     yield one
     assert one.node.failure is None
+
+
+@pytest.fixture
+async def pulse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pulse]:
+    """A server of its own, which every sound card here is on."""
+    server = Pulse(tmp_path)
+    await asyncio.to_thread(server.start)
+    for name in ("PULSE_SERVER", "XDG_RUNTIME_DIR", "HOME", "PULSE_COOKIE"):
+        monkeypatch.setenv(name, server.environment[name])
+    yield server
+    await asyncio.to_thread(server.stop)

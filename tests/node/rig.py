@@ -16,6 +16,7 @@ from audio.encode import OpusWriter
 from devices.links.loopback import LoopbackBroker, LoopbackLink
 from devices.links.port import Delivery, Link
 from devices.node.config import NodeConfig
+from devices.node.evidence import Sensor
 from devices.node.node import Node
 from devices.node.ports import Speaker, Storage
 from devices.node.recording import RecordingSpeaker
@@ -228,6 +229,7 @@ class Rig:
         speaker: Speaker | None = None,
         seed: str = "node",
         identity: NodeIdentity = IDENTITY,
+        sensor: Sensor | None = None,
     ) -> Node:
         """Switch a box on; what it knows is what its storage holds."""
         self.link = LoopbackLink(self.broker)
@@ -241,6 +243,7 @@ class Rig:
             clock=self.box,
             entropy=counted_entropy(seed),
             config=config,
+            sensor=sensor,
         )
         await self.node.start()
         await settle()

@@ -1,5 +1,7 @@
 """Who has the air: a pure rule, so over all of its inputs."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,6 +9,7 @@ from loa.precedence import Interruption, Kind, Precedence
 from loa.units import DurationMs, Id16, InstantMs
 from scheduler.rules.air import (
     LEAST_JOIN_MS,
+    LONGEST_HELD_MS,
     Claim,
     Place,
     Run,
@@ -72,6 +75,19 @@ def test_never_one_of_lower_rank(claims: list[Claim], index: int) -> None:
     assert rank(winner) == max(rank(c) for c in claims)
     if rank(holder) == rank(winner):
         assert winner == holder
+
+
+@given(CLAIMS, st.integers(0, 7), st.integers(0, 2 * LONGEST_HELD_MS))
+def test_in_the_silence_between_two_repeats_nothing_below_it_sounds(
+    claims: list[Claim], index: int, pause_ms: int
+) -> None:
+    pausing = replace(claims[index % len(claims)], pause_ms=DurationMs(pause_ms))
+    winner = next((c for c in claims if c.id == who_has_the_air(claims, pausing=[pausing])), None)
+    if winner is not None and rank(winner) < rank(pausing):
+        assert pause_ms > LONGEST_HELD_MS
+        assert winner.kind is Kind.LIVE
+    alike = [c for c in claims if rank(c) >= rank(pausing)]
+    assert winner is None or not alike or winner in alike
 
 
 @given(CLAIMS)

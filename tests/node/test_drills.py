@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from devices.node.airing import WHOLE_WITHIN_MS
 from devices.node.memory import MemoryStorage
 from devices.protocol import cose
 from devices.protocol.approval import approve
@@ -15,7 +16,7 @@ from devices.protocol.refusal import RefusalReason
 from devices.protocol.reports import ReceiptCause, ReceiptEvent
 from devices.protocol.topics import DownChannel
 from loa.precedence import Interruption, Kind, Precedence
-from loa.units import InstantMs
+from loa.units import DurationMs, InstantMs
 from tests.node.releasing import TALK, alert, cancel, refusals, sounds, story
 from tests.node.rig import Rig, an_id, recording
 from tests.protocol.world import CONTROLLER, DRILLER, PERSON, body_for
@@ -88,6 +89,28 @@ async def test_who_is_late_does_not_join_behind_the_announcement(rig: Rig) -> No
     alert(rig, "last", DRILLER, kind=DRILL, in_ms=-1500)
     await rig.clock.advance(10)
     assert begins_with_the_announcement(rig, "last")
+
+
+@pytest.mark.parametrize("gap_ms", [0, 100, 1000])
+@pytest.mark.parametrize("late_ms", [1, 150, WHOLE_WITHIN_MS])
+async def test_a_little_late_it_leaves_out_no_repeat(rig: Rig, late_ms: int, gap_ms: int) -> None:
+    """Without a gap each repeat ends as late as it began, and the next one is late by as much."""
+    await prepared(rig)
+    alert(rig, "x", DRILLER, kind=DRILL, repeats=3, gap_ms=DurationMs(gap_ms), in_ms=-late_ms)
+    await rig.clock.advance(3 * 3 + 3 * gap_ms / 1000 + 2)
+    one, heard = np.concatenate([ANNOUNCEMENT.sound, TALK.sound]), rig.heard("x")
+    like_it = np.flatnonzero((heard[:-1] == one[0]) & (heard[1:] == one[1]))
+    assert sum(np.array_equal(heard[at : at + len(one)], one) for at in like_it) == 3
+    if gap_ms == 0:
+        assert len(heard) == 3 * len(one)
+    assert story(rig, "x")[-1][0] is E.FINISHED
+
+
+async def test_later_than_that_a_drill_waits_for_its_next_repeat(rig: Rig) -> None:
+    await prepared(rig)
+    alert(rig, "x", DRILLER, kind=DRILL, repeats=3, in_ms=-WHOLE_WITHIN_MS - 1)
+    await rig.clock.advance(12)
+    assert begins_with_the_announcement(rig, "x", 2)
 
 
 async def test_live_takes_the_air_from_a_drill_at_once_and_never_the_other_way(rig: Rig) -> None:
@@ -175,3 +198,20 @@ async def test_the_announcement_is_no_siren_of_a_live_alert(rig: Rig) -> None:
     await rig.clock.advance(4)
     assert not rig.any_sound
     assert refusals(rig) == {R.MALFORMED: 1}
+
+
+async def test_no_drill_sounds_in_the_silence_between_two_repeats_of_a_live_alert(rig: Rig) -> None:
+    """Its announcement there would tell a village that the alert is a drill."""
+    await prepared(rig)
+    alert(rig, "live", PERSON, repeats=0, gap_ms=DurationMs(20_000))
+    await rig.clock.advance(4)
+    alert(rig, "drill", DRILLER, kind=DRILL, repeats=0)
+    rig.give(rig.order("talk", TALK, in_ms=0))
+    await rig.clock.advance(60)
+    assert rig.heard("live").any()
+    assert E.RECEIVED in rig.desk.events(an_id("drill"))
+    assert E.STARTED not in rig.desk.events(an_id("drill"))
+    assert E.STARTED not in rig.desk.events(an_id("talk"))
+    cancel(rig, "live", PERSON)
+    await rig.clock.advance(5)
+    assert sounds(rig, "drill")

@@ -1,7 +1,7 @@
 """The sound card's speaker on PulseAudio's null sink: in time, whole, silent at once, and back when the card is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +19,6 @@ from tests.node.rig import Recording, recording
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("pulseaudio", "parec", "pactl")]
 CLOCK = SystemClock()
-
-
-@pytest.fixture
-async def pulse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pulse]:
-    server = Pulse(tmp_path)
-    await asyncio.to_thread(server.start)
-    for name in ("PULSE_SERVER", "XDG_RUNTIME_DIR", "HOME", "PULSE_COOKIE"):
-        monkeypatch.setenv(name, server.environment[name])
-    yield server
-    await asyncio.to_thread(server.stop)
 
 
 async def eventually(condition: Callable[[], object], seconds: float = 10.0) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from devices.protocol import alerts, common, documents, media, orders, record, reports, trust
+from devices.protocol import alerts, common, documents, local, media, orders, record, reports, trust
 from devices.protocol.documents import Hours
 from devices.protocol.fields import plan_of
 from devices.protocol.media import Manifest
@@ -18,7 +18,7 @@ from loa.precedence import Precedence
 
 CLASSES: dict[str, type[Any]] = {
     name: cls
-    for module in (alerts, common, documents, media, orders, record, reports, trust)
+    for module in (alerts, common, documents, local, media, orders, record, reports, trust)
     for name, cls in vars(module).items()
     if isinstance(cls, type) and hasattr(cls, "__dataclass_fields__")
 }

@@ -133,6 +133,23 @@ def test_asking_is_quick_first_and_slow_later() -> None:
     assert box.keeper.wait_s() == 64
 
 
+def test_who_gets_no_answer_of_use_asks_less_and_less() -> None:
+    """Of a first hour without one: sixteen in the first minute, and in the end two a minute."""
+    box, asked = Box(2), list[float]()
+    while box.local < 3_600_000:
+        asked.append(box.local)
+        box.exchange(lost=True)
+        box.local += box.keeper.wait_s() * 1000
+    quick = [at for at in asked if at < 5_000]
+    assert len(quick) >= 7, "the first answer is quick"
+    assert len(asked) <= 140
+    assert 25_000 <= asked[-1] - asked[-2] <= 35_000
+    box.keeper.hopeful()
+    assert box.keeper.wait_s() == 0.5
+    box.run(SETTLED_EXCHANGES)
+    assert box.keeper.settled
+
+
 def test_unlike_ways_stay_within_the_bound() -> None:
     box = Box(4)
     box.least, box.most = 5.0, 10.0

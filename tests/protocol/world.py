@@ -148,6 +148,7 @@ def body_for(order: Order, **changes: object) -> AlertBody:
         "siren": order.siren,
         "repeats": order.repeats,
         "gap_ms": order.gap_ms,
+        "volume": None if is_cancel else order.volume,
         "not_before": min(order.issued_at, order.start_at),
         "expires_at": order.expires_at,
         "references": (order.subject,) if is_cancel else order.replaces,

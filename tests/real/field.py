@@ -283,6 +283,15 @@ class Field:
 
         await eventually(all_ready, within_s=within_s, every_s=0.2)
 
+    async def holding_sounds(self) -> None:
+        """Until each box has what the province stores at all of them: it comes before ordinary audio."""
+
+        async def all_held() -> bool:
+            sounds = (await self.centre.ask("GET", "/stored-sounds?held=true"))["sounds"]
+            return all(one["at_nodes"]["held"] == one["at_nodes"]["nodes"] for one in sounds)
+
+        await eventually(all_held, within_s=60.0, every_s=0.2)
+
     async def told(
         self, broadcasts: Iterable[str], *, within_s: float = 60.0, over: tuple[str, ...] = ()
     ) -> dict[str, dict[str, str]]:

@@ -23,9 +23,9 @@ async def test_locked_by_somebody_else(locked_s: float, field: Field, mosquitto:
         (await field.enrol(name, mosquitto.url)).launch()
     await field.ready()
     late = field.boxes["loa-late"]
-    long, short = await centre.bulletin(20, "Dài"), await centre.bulletin(2, "Ngắn", pitch=11)
-    await field.told([await centre.say(long, "before")], within_s=60)
-    slot = await centre.schedule(short, "slot", in_s=32)
+    long, short = await centre.bulletin(9, "Dài"), await centre.bulletin(2, "Ngắn", pitch=11)
+    await field.told([await centre.say(long, "before")], within_s=40)
+    slot = await centre.schedule(short, "slot", in_s=16)
     await eventually(lambda: _planned(centre, "slot"), every_s=0.2)
     await pause(1)  # the timetable reaches the boxes; its audio will only be asked for behind the lock
     late.kill()

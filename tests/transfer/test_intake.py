@@ -260,6 +260,33 @@ def test_a_slow_node_does_not_join_a_fast_stream() -> None:
     assert relayed.streams(InstantMs(0)) == {what.digest}
 
 
+def test_behind_a_station_a_stream_of_long_ago_is_not_waited_for() -> None:
+    """What it lacks of it is asked for at once; while the bus is busy with audio, its own may still be to come."""
+    what, other = rendition(5 * BLOCK_BYTES), rendition(BLOCK_BYTES, 2)
+    half_an_hour = InstantMs(1_800_000)
+    for busy in (False, True):
+        intake = Intake(NodeId("n"), entropy=bytes, nominal_rate=2688.0, relays_streams=True)
+        if busy:
+            intake.on_piece(other.piece(0), 99.0)
+        intake.set_needs([what.need(stream_at=InstantMs(0), pace=4000.0)])
+        asked = intake.wants(100.0, half_an_hour)
+        assert [want.manifest for want in asked] == ([] if busy else [True])
+    due = Intake(NodeId("n"), entropy=bytes, nominal_rate=2688.0, relays_streams=True)
+    due.set_needs([what.need(stream_at=InstantMs(0), pace=4000.0)])
+    assert due.wants(100.0, InstantMs(2000)) == (), "it should be running now"
+
+
+def test_behind_a_station_several_blocks_are_asked_for_at_a_time() -> None:
+    """A turn to ask for more may take a second to come, and orders pass what waits there."""
+    what = rendition(5 * BLOCK_BYTES)
+    for relays, blocks in ((True, 2), (False, 1)):
+        intake = Intake(NodeId("n"), entropy=bytes, nominal_rate=2688.0, relays_streams=relays)
+        intake.set_needs([what.need()])
+        intake.resume(what.digest, what.manifest, ())
+        (want,) = intake.wants(0.0, InstantMs(0))
+        assert [one.count for one in want.blocks] == [blocks]
+
+
 def test_an_emergency_is_asked_for_first_and_alone() -> None:
     ordinary, emergency = rendition(9 * BLOCK_BYTES, 1), rendition(2 * BLOCK_BYTES, 2)
     intake = Intake(NodeId("n"), entropy=bytes, nominal_rate=1e6)

@@ -13,12 +13,15 @@ from controller import restored
 from controller.services import coverage, planning, receipts
 from controller.tables import OwedOrder
 from controller.wire.transmitter import Transmitter
-from devices.node import records
+from devices.node import ordering, plan, records
+from devices.node.conductor import Conductor
 from devices.node.ledger import Ledger, Play
+from devices.node.ordering import Ordering
 from devices.node.records import Records
 from devices.protocol import approval, judge, record
 from devices.protocol.reports import Receipt
 from loa.units import Id16
+from scheduler.rules import air
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -94,12 +97,41 @@ def old_branch_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(records, "with_head", lambda head, held: (*(one for one in held if one.forks == head.forks), head))
 
 
+def cancel_that_came_first_ignored(patch: pytest.MonkeyPatch) -> None:
+    """A box sounds what was ended before it came."""
+    patch.setattr(Ordering, "was_ended", lambda self, plan: False)
+
+
+def drill_not_announced(patch: pytest.MonkeyPatch) -> None:
+    """A box sounds a drill without saying that it is one."""
+    patch.setattr(plan, "_announced", lambda kind, settings, parts: parts)
+
+
+def expiry_not_looked_at(patch: pytest.MonkeyPatch) -> None:
+    """A box goes on with an alert until somebody ends it."""
+    plan_of_order = plan.plan_of_order
+    patch.setattr(ordering, "plan_of_order", lambda *given: replace(plan_of_order(*given), expires_at=None))
+
+
+def drill_as_good_as_live(patch: pytest.MonkeyPatch) -> None:
+    """A live alert does not take the air from a drill."""
+    patch.setattr(air, "rank", lambda claim: (int(claim.precedence), 0))
+
+
+def update_beside_what_it_updates(patch: pytest.MonkeyPatch) -> None:
+    """A box sounds an update, and the alert that it takes the place of after it."""
+    patch.setattr(Conductor, "_withdraw", lambda self, ancestor, successor: None)
+    patch.setattr(Records, "keep_ending", lambda self, subject, order, kept: None)
+
+
 PLANTS: dict[str, Plant] = {
     plant.__name__: plant
     for plant in (
         started_not_durable, replanned_under_new_ids, owed_forgotten_at_a_restart,
         stop_not_remembered, received_taken_for_started, one_half_is_enough,
         heads_before_not_compared, restore_not_told, old_branch_forgotten,
+        cancel_that_came_first_ignored, drill_not_announced, expiry_not_looked_at, drill_as_good_as_live,
+        update_beside_what_it_updates,
     )
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from loa.clock import Bell
 from loa.units import InstantMs
 from simulators.world.loop import NothingLeft, VirtualClock, VirtualLoop, run_virtually
 
@@ -65,3 +66,79 @@ def test_what_is_left_behind_is_cancelled() -> None:
 
     run_virtually(main())
     assert ends == ["cancelled"]
+
+
+def test_a_timer_that_was_cancelled_does_not_ring_and_costs_no_room() -> None:
+    loop = VirtualLoop()
+    rang: list[int] = []
+
+    async def main() -> None:
+        timers = [loop.call_at(100.0 + number % 7, rang.append, number) for number in range(1_000)]
+        for number, timer in enumerate(timers):
+            if number % 10:
+                timer.cancel()
+                timer.cancel()
+        assert len(loop._later) < 300
+        assert all(timer.cancelled() for number, timer in enumerate(timers) if number % 10)
+        await asyncio.sleep(104.5)
+        assert timers[-10].when() == 100.0 + 990 % 7
+        timers[0].cancel()  # it rang long ago
+        await asyncio.sleep(200)
+
+    run_virtually(main(), loop=loop)
+    assert rang == sorted(range(0, 1_000, 10), key=lambda number: (number % 7, number)), "first asked for, first done"
+
+
+def test_what_is_cancelled_by_another_of_the_same_instant_does_not_happen() -> None:
+    loop = VirtualLoop()
+    rang: list[str] = []
+    timers: list[asyncio.TimerHandle] = []
+
+    async def main() -> None:
+        loop.call_at(1.0, lambda: timers.pop().cancel())
+        timers.append(loop.call_at(1.0, rang.append, "second"))
+        loop.call_at(1.0, rang.append, "third")
+        await asyncio.sleep(2)
+
+    run_virtually(main(), loop=loop)
+    assert rang == ["third"]
+
+
+def test_a_mistake_in_a_timer_is_told_and_the_others_go_on() -> None:
+    loop = VirtualLoop()
+    told: list[object] = []
+    loop.set_exception_handler(lambda _loop, context: told.append(context["exception"]))
+
+    async def main() -> float:
+        loop.call_later(1.0, int, "none")
+        await asyncio.sleep(2)
+        return loop.time()
+
+    assert run_virtually(main(), loop=loop) == 2.0
+    assert [type(error) for error in told] == [ValueError]
+
+
+def test_a_bell_wakes_all_who_listen_and_nobody_waits_longer_than_they_said() -> None:
+    loop = VirtualLoop()
+    clock = VirtualClock(loop, InstantMs(0))
+
+    async def main() -> None:
+        bell = Bell()
+
+        async def waits(seconds: float) -> tuple[bool, float]:
+            return await bell.rings_within(clock, seconds), loop.time()
+
+        listeners = [asyncio.create_task(waits(seconds)) for seconds in (1.0, 5.0, 9.0)]
+        given_up = asyncio.create_task(waits(4.0))
+        await clock.sleep(2)
+        given_up.cancel()
+        await clock.sleep(1)
+        bell.set()
+        bell.clear()  # whoever listened has been woken all the same
+        assert await asyncio.gather(*listeners) == [(False, 1.0), (True, 3.0), (True, 3.0)]
+        assert given_up.cancelled()
+        bell.set()
+        assert await waits(1.0) == (True, 3.0)
+        assert all(timer.cancelled() for _, _, timer in loop._later), "no timer is left behind"
+
+    run_virtually(main(), loop=loop)

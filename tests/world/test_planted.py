@@ -14,6 +14,7 @@ FOUND_BY = {
     "heads_before_not_compared": ("record-written-anew", "record"),
     "restore_not_told": ("restored-from-yesterday", "record"),
     "old_branch_forgotten": ("restored-from-yesterday", "record"),
+    "cancel_that_came_first_ignored": ("cancel-comes-first", "I1"),
 }
 IN_A_STORM = {"replanned_under_new_ids": "I3", "received_taken_for_started": "I5"}
 

@@ -4,21 +4,15 @@ Two persons of the province, each one half, and one of each commune, who is enou
 every order: rows of what is owed, one commit, the wire, and again until it is confirmed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from controller import keyfiles
 from controller.centre import Centre
+from controller.services.alert_bodies import AlertForm, compose_alert, compose_cancel
 from controller.services.areas import list_areas
 from controller.services.context import Changed
-from controller.services.emergencies import (
-    START_AFTER_MS,
-    AlertForm,
-    cancel_alerts,
-    compose_alert,
-    compose_cancel,
-    release_alert,
-)
+from controller.services.emergencies import START_AFTER_MS, cancel_alerts, release_alert
 from devices.protocol.approval import approve
 from devices.protocol.keys import SigningKey
 from devices.protocol.trust import Appointment, Power
@@ -48,16 +42,25 @@ class DutyOfficers:
         self.communes: dict[AreaPath, Releaser] = {}
         self.drills: dict[AreaPath, Releaser] = {}
         """One of each commune with a key for drills alone."""
+        self.drillers: tuple[Releaser, ...] = ()
+        """Two of the province with keys for drills alone."""
         self._released: dict[str, AreaPath] = {}
 
-    async def appoint(self, *, drills: bool = False) -> None:
-        """The roots sign; the centre renews the mandates and sends them to every node."""
+    async def appoint(self, *, drills: bool = False, communes: Collection[str] | None = None) -> None:
+        """The roots sign; the centre renews the mandates and sends them to every node.
+
+        communes: paths of those that get one; all where it is None. With drills, the province gets two more for them.
+        """
 
         async def work(centre: Centre) -> bool:
             areas = [view.path for view in await centre.reading(list_areas)]
             self.province = tuple(self._appoint(centre, f"{rank} officer", PROVINCE) for rank in ("first", "second"))
+            if drills:
+                self.drillers = tuple(
+                    self._appoint(centre, f"{rank} driller", PROVINCE, Kind.DRILL) for rank in ("first", "second")
+                )
             for area in areas:
-                if len(area.codes) == 2:
+                if len(area.codes) == 2 and (communes is None or area in communes):
                     self.communes[area] = self._appoint(centre, f"operator of {area.codes[1]}", area)
                     if drills:
                         self.drills[area] = self._appoint(centre, f"driller of {area.codes[1]}", area, Kind.DRILL)

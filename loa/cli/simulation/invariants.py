@@ -7,45 +7,37 @@ fails inside.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
 from controller.services.broadcasts import targeted_nodes
 from controller.tables import Broadcast, BroadcastNode, Bulletin, Node, Programme, ReceiptRow
 from devices.protocol.envelope import open_sealed
+from loa.cli.simulation.alert_rules import alert_breaches
 from loa.cli.simulation.province import Province
+from loa.cli.simulation.told import Breach
 from loa.units import InstantMs
 from simulators.world.box import Box
 from simulators.world.boxes import Sounding
+from simulators.world.presence import together
 
 TERMINAL = frozenset({"finished", "skipped", "stopped", "unconfirmed", "refused", "not_ready", "sounded"})
 SETTLED_MS = 20 * 60_000
 """A box that has had power, and a link, for this long has told everything."""
 GRACE_MS = 300_000
 MINUTE_MS = 60_000
+TOLD_MS = 30_000
+"""On the slowest link an order has arrived by then."""
 CHANCE_MS = 240_000
 """A box that was there for this long has had its chance to sound an emergency."""
 _TOLERANCE_MS = 1_000
-
-
-@dataclass(frozen=True)
-class Breach:
-    """An invariant that did not hold."""
-
-    rule: str
-    who: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.rule} broken by {self.who}: {self.what}"
 
 
 def breaches(province: Province, *, settled: bool) -> list[Breach]:
     """Everything that does not hold now. settled: the weather was calm for a while, so all must be told."""
     found = [*_faults(province)]
     for box in province.boxes.values():
-        found += [*_sound_limits(box), *_no_repeats(box, {*province.ledger.emergencies, *province.ledger.controls})]
+        found += [*_sound_limits(box), *_no_repeats(box, _may_repeat(province))]
     centre = province.centre
     if centre is not None:
         found += centre.db.read(lambda session: list(_against_tables(session, province, settled)))
@@ -76,6 +68,10 @@ def _sound_limits(box: Box) -> Iterator[Breach]:
             yield Breach("I4", box.name, f"{sounding.label[:8]} sounded {lasted} ms of {sounding.limit_ms}")
 
 
+def _may_repeat(province: Province) -> frozenset[str]:
+    return frozenset({*province.ledger.emergencies, *province.ledger.alerts, *province.ledger.controls})
+
+
 def _no_repeats(box: Box, emergencies: Collection[str]) -> Iterator[Breach]:
     """I3: no part of a broadcast twice, and nothing of it again after the power failed in it. Emergencies repeat."""
     heard: dict[str, Sounding] = {}
@@ -103,6 +99,7 @@ def _against_tables(session: Session, province: Province, settled: bool) -> Iter
     yield from _claims(session, province)
     yield from _promises(session, province, rows)
     yield from _emergencies(session, province, rows, meant)
+    yield from alert_breaches(session, province, settled=settled)
     if settled:
         yield from _acknowledged(session, province)
         yield from _reasons(session, province, rows, meant)
@@ -223,13 +220,24 @@ def _reasons(
                 continue
             if outcomes.get((broadcast, name), "waiting") in TERMINAL:
                 continue
-            # An order is sent again until its end, at most a minute apart; a timetable is held for its grace.
-            last = over_at if row.scheduled else InstantMs(row.start_at + row.duration_ms - 2 * MINUTE_MS)
-            if box.was_away(InstantMs(row.created_at), last, InstantMs(row.start_at)):
-                continue  # it never had a chance to learn of it, and its silence was shown at the time
+            if not _had_a_chance(province, box, row, over_at):
+                continue  # it could not learn of it, and its silence was shown at the time
             yield Breach(
                 "I7", name, f"{broadcast[:8]} at {row.start_at}: {outcomes.get((broadcast, name), 'not a word')}"
             )
+
+
+def _had_a_chance(province: Province, box: Box, row: Broadcast, over_at: InstantMs) -> bool:
+    """Whether what is said of a broadcast could reach a box, and be played, before it was over."""
+    created = InstantMs(row.created_at)
+    if not box.had_power(InstantMs(row.start_at)):
+        return False
+    if row.scheduled:  # the timetable lies at the broker, whoever is there
+        return box.was_there(created, over_at)
+    # An order is sent at once, and to who comes later; by a centre that lives, and with time left to play it.
+    last = max(created, InstantMs(row.start_at + row.duration_ms - 2 * MINUTE_MS))
+    common = together(box.presence, province.centre_presence, created, over_at)
+    return any(begins <= last and ends - begins >= TOLD_MS for begins, ends in common)
 
 
 def told(found: Iterable[Breach]) -> str:

@@ -32,6 +32,7 @@ from simulators.world.chance import Chance
 from simulators.world.held import HeldBroker
 from simulators.world.loop import VirtualClock, VirtualLoop
 from simulators.world.owners import Process, exception_handler, task_factory
+from simulators.world.presence import Presence
 from simulators.world.station import StationBox
 from simulators.world.story import Story
 from simulators.world.weather import Weather, WeatherLink
@@ -66,6 +67,10 @@ class Ledger:
     """When the recall was accepted."""
     emergencies: dict[str, InstantMs] = field(default_factory=dict)
     """When each was released."""
+    alerts: dict[str, str] = field(default_factory=dict)
+    """What a person was last told of an alert: composed, released, updated, cancelled. Held to the rules of alerts."""
+    announcement_ms: int = 0
+    """How long the drill announcement is; no other recording has this length."""
     revoked: set[str] = field(default_factory=set)
     """Emergencies whose key was revoked: what became of them is another scenario's."""
     controls: set[str] = field(default_factory=set)
@@ -111,11 +116,13 @@ class Province:
         """What opens the centre's key, where it was put under one."""
         self.centre_weather = Weather(delay_up_s=0.001, delay_down_s=0.001)
         self.centre_starts = 0
+        self.centre_presence = Presence()
         self.centre_troubled = False
         """Its tables were locked or full for a while: turns that failed then are no breach."""
         self.centre_faults: list[BaseException] = []
         self._centre_process: Process | None = None
         self._centre_link: WeatherLink | None = None
+        self._log_level = logging.getLogger("loa").level
         logging.getLogger("loa").setLevel(logging.CRITICAL)
 
     def trouble(self, who: str, what: str) -> None:
@@ -140,6 +147,7 @@ class Province:
         )
         link = WeatherLink(self.broker, life.named("link"), self.centre_weather)
         process = Process(f"centre {self.centre_starts}")
+        link.reach_changed = lambda there: self.centre_presence.note(self.clock.now_ms(), there)
         self._centre_link, self._centre_process = link, process
         entropy: Entropy = life.named("centre").entropy()
         self.story.tell("centre", f"starts (for the {self.centre_starts}. time)")
@@ -307,6 +315,7 @@ class Province:
 
     async def close(self) -> None:
         """The end of the world: everything is switched off."""
+        logging.getLogger("loa").setLevel(self._log_level)
         self.kill_centre()
         for station in self.stations.values():
             station.power_cut()

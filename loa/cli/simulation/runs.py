@@ -10,9 +10,10 @@ from pathlib import Path
 from sqlmodel import func, select
 
 from controller.tables import Broadcast
-from loa.cli.simulation.invariants import Breach, breaches
+from loa.cli.simulation.invariants import breaches
 from loa.cli.simulation.province import VIETNAM, Province
 from loa.cli.simulation.scenarios import Scenario
+from loa.cli.simulation.told import Breach
 from loa.cli.simulation.tried import Tried
 from loa.cli.simulation.world import World
 from loa.clock import SystemClock
@@ -40,6 +41,8 @@ class Outcome:
     wall_s: float
     tried: tuple[Tried, ...] = ()
     """What attackers tried."""
+    asked: str = ""
+    """The options, beside the seed, that made it what it was."""
 
     @property
     def ok(self) -> bool:
@@ -99,6 +102,7 @@ def run_scenario(
         province.centre_starts,
         clock.monotonic_s() - began_s,
         tuple(world.tried),
+        "".join(f" --{name} {value:g}" for name, value in (("boxes", boxes), ("days", days)) if value is not None),
     )
 
 

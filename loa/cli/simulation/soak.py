@@ -82,8 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="./run soak", description=__doc__)
     parser.add_argument("--minutes", type=float, help="stop beginning new worlds after this; else when seeds end")
     parser.add_argument("--seeds", help="A-B; without it and with --minutes, from 1 on; else 1-20")
-    parser.add_argument("--boxes", type=int, default=50)
-    parser.add_argument("--days", type=float, default=7.0)
+    parser.add_argument("--boxes", type=int, help="how many; 50 of the storm, of another scenario as many as it has")
+    parser.add_argument("--days", type=float, help="7 of the storm, of another scenario as long as it lasts")
     parser.add_argument("--scenario", default="storm")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args(arguments)
@@ -91,9 +91,14 @@ def main(arguments: list[str] | None = None) -> int:
         seeds: Iterator[int] = itertools.count(1)
     else:
         seeds = iter(seeds_of(None, given.seeds or "1-20"))
+    scenario = all_scenarios().get(given.scenario)
+    if scenario is None:
+        parser.error(f"no scenario {given.scenario}; `loa simulate --list` has them")
+    boxes, days = (50, 7.0) if scenario.name == "storm" else (scenario.boxes, scenario.days)
     total = soak(
-        given.scenario, seeds, boxes=given.boxes, days=given.days, minutes=given.minutes, workers=given.workers
-    )
+        scenario.name, seeds, boxes=given.boxes or boxes, days=given.days or days, minutes=given.minutes,
+        workers=given.workers,
+    )  # fmt: skip
     return 1 if total.failed else 0
 
 

@@ -1,6 +1,6 @@
 """Mixed weather: everything that can go wrong, at moments drawn from the seed, while people go on using the centre."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,8 @@ class StormPlan:
     """Share of the boxes that hang on the wires of a station."""
     rough: bool = True
     """Links that are slow, far and lossy; clocks that are wrong."""
+    calm_s: float = CALM_S
+    health_interval_s: int = 900
 
 
 class Storm:
@@ -38,6 +40,7 @@ class Storm:
 
     def __init__(self, province: Province, plan: StormPlan, progress: Callable[[str], None] = lambda _: None) -> None:
         self.province, self.plan = province, plan
+        province.health_interval_s = plan.health_interval_s
         self._progress = progress
         self._chance = province.chance.named("storm")
         self._random = self._chance.random
@@ -52,12 +55,16 @@ class Storm:
         """From the first enrolment to the calm after the storm."""
         await self._settle_in()
         ends_s = self.province.loop.time() + self.plan.days * DAY_S
-        running = [self._go(one(ends_s)) for one in (self._troubles, self._wishes, self._emergencies, self._days)]
+        running = [self._go(one(ends_s)) for one in self._goings_on()]
         for one in running:
             await one
         self._over = True
         await self._mend()
-        await self.province.pass_time(CALM_S)
+        await self.province.pass_time(self.plan.calm_s)
+
+    def _goings_on(self) -> Sequence[Callable[[float], Coroutine[Any, Any, None]]]:
+        """What happens side by side until the storm is over; each is told when that is."""
+        return (self._troubles, self._wishes, self._emergencies, self._days)
 
     async def _days(self, ends_s: float) -> None:
         """Says how far it is."""

@@ -9,8 +9,8 @@ from sqlmodel import select
 
 from controller.tables import Broadcast, BroadcastNode
 from loa.cli.simulation.emergencies import DutyOfficers
-from loa.cli.simulation.invariants import Breach
 from loa.cli.simulation.province import VIETNAM, Bulletin, Province
+from loa.cli.simulation.told import Breach
 from loa.cli.simulation.tried import Tried
 from loa.names import AreaPath
 from loa.precedence import Precedence

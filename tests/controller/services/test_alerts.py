@@ -3,21 +3,26 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlmodel import Session, col, select
 
-from controller.services import alerts
+from controller.services import alerts, deeds
+from controller.services.alert_bodies import AlertForm
+from controller.services.alert_release import Approved
 from controller.services.alert_views import alert_view, status_of
-from controller.services.alerts import Approved, Seen
+from controller.services.alerts import Seen
 from controller.services.context import Context
-from controller.services.emergencies import AlertForm
+from controller.services.deeds import Deed, SentOrder
 from controller.tables import Alert, AlertApproval, Broadcast, OwedOrder, RecordEntry
+from devices.protocol.alerts import AlertAction
 from devices.protocol.approval import approve, read_body
 from devices.protocol.keys import SigningKey
 from loa.errors import Refused
 from loa.precedence import Kind
+from loa.problems import explain
 from tests.controller.services.conftest import QN, World
 from tests.controller.services.test_emergencies import issue_trust, refused
 from tests.protocol.world import CONTROLLER, DRILLER, FIRST, PERSON, ROOTS, SECOND, Centre
@@ -88,6 +93,14 @@ def test_two_at_the_same_moment(office: World) -> None:
     assert len(office.run(lambda session: set(session.exec(select(OwedOrder.order))))) == 5
 
 
+def test_who_has_no_key_is_told_what_to_do(office: World) -> None:
+    ctx = as_(office, FIRST)
+    with pytest.raises(Refused) as caught:
+        office.run(lambda session: alerts.key_to_use(session, ctx, Kind.LIVE, ROOTS))
+    assert caught.value.code == "no_release_key"
+    assert "live" in explain(caught.value, "en").title
+
+
 def test_somebody_elses_key_is_not_ones_own(office: World) -> None:
     name, body = composed(office)
     seen, approval = Seen(Kind.LIVE, alerts.digest_of_body(body)), approve(body, FIRST)
@@ -151,6 +164,47 @@ def test_a_spoiled_cancel_is_made_anew(office: World) -> None:
     assert list(verbs)[-1] == "cancel"
 
 
+def updated(office: World, before: str, area: str) -> str:
+    alert = composed(office, area, references=[before])
+    assert not approved(office, alert, FIRST).released
+    assert approved(office, alert, SECOND).now
+    return alert[0]
+
+
+def test_what_goes_on_beside_an_update_can_be_ended(office: World) -> None:
+    """An update for one commune leaves the rest of the province sounding, and people must be able to stop that."""
+    alert = composed(office)
+    approved(office, alert, FIRST)
+    assert approved(office, alert, SECOND).now
+    updated(office, alert[0], CO_TO)
+    assert office.run(lambda session: session.get_one(Broadcast, alert[0]).status) == "issued"
+    assert office.run(lambda session: session.get_one(Alert, alert[0]).status) == "released"
+    ended(office, alert[0])
+
+
+def test_what_an_update_replaced_can_be_ended(office: World) -> None:
+    """A node that was cut off while the update went out, and came back after its cancel, still has what was before."""
+    alert = composed(office)
+    approved(office, alert, FIRST)
+    assert approved(office, alert, SECOND).now
+    update = updated(office, alert[0], QN)
+    assert office.run(lambda session: session.get_one(Alert, alert[0]).status) == "updated"
+    last = updated(office, update, QN)
+    for one in (alert[0], update):  # what sounds now is the last one
+        refused("alert_over", partial(ended, office, one))
+    for one in (last, update, alert[0]):
+        ended(office, one)
+
+
+def ended(office: World, name: str) -> None:
+    ctx = as_(office, FIRST)
+    _, data = office.run(lambda session: alerts.cancel_to_sign(session, ctx, name))
+    office.run(lambda session: alerts.cancel(session, ctx, name, data, approve(data, FIRST), roots=ROOTS))
+    stops = select(OwedOrder.node).where(OwedOrder.subject == name)
+    assert len(set(office.run(lambda session: session.exec(stops).all()))) == 4
+    assert office.run(lambda session: session.get_one(Alert, name).status) == "cancelled"
+
+
 def test_what_a_view_says(office: World) -> None:
     alert = composed(office)
     approved(office, alert, SECOND)
@@ -164,3 +218,54 @@ def test_what_a_view_says(office: World) -> None:
         ("first officer", False, False), ("second officer", False, True),
     ]  # fmt: skip
     assert view.words["vi"][:3] == ("CẢNH BÁO THẬT", "Nơi phát: Quảng Ninh (quang-ninh)", "Còi số 1")
+
+
+def test_a_deed_that_the_tables_would_not_have_is_owed_once_however_often_it_is_read(office: World) -> None:
+    """A restored backup knows nothing of the alert: what went out goes on, and nothing else is held up by it."""
+    alert = composed(office)
+    for key in (FIRST, SECOND):
+        approved(office, alert, key)
+    (owed, *_more) = office.run(lambda session: session.exec(select(OwedOrder)).all())
+    sent = SentOrder(payload=owed.payload, areas=(QN,), id=owed.order)
+
+    def forget(session: Session) -> None:
+        for row in session.exec(select(OwedOrder)):
+            session.delete(row)
+
+    office.run(forget)
+    deed = Deed(
+        action=AlertAction.RELEASE, alert="f" * 32, kind=Kind.LIVE, body=alert[1], approval=approve(alert[1], FIRST),
+        account=NAMES[FIRST], at=office.ctx.now, seed=bytes(32), orders=(sent,),
+    )  # fmt: skip
+    counts = []
+    for _ in range(2):
+        office.run(lambda session: deeds.write(session, office.ctx, deed, roots=ROOTS))
+        counts.append(rows(office, OwedOrder))
+    assert counts[0] == counts[1] > 0
+
+
+def test_what_was_updated_for_a_part_of_it_can_be_ended(office: World) -> None:
+    """In all the rest it sounds on. What was updated everywhere is over: its update is what is to be ended."""
+
+    def out(area: str, **changes: Any) -> str:
+        alert = composed(office, area, **changes)
+        for key in (FIRST, SECOND):
+            approved(office, alert, key)
+        return alert[0]
+
+    def ended(name: str) -> set[str]:
+        def work(session: Session) -> set[str]:
+            ctx = as_(office, FIRST)
+            _kind, data = alerts.cancel_to_sign(session, ctx, name)
+            alerts.cancel(session, ctx, name, data, approve(data, FIRST), roots=ROOTS)
+            return set(session.exec(select(OwedOrder.node).where(OwedOrder.subject == name)).all())
+
+        return office.run(work)
+
+    wide = out(QN)
+    narrow = out(CO_TO, references=[wide])
+    assert "hg-1" in ended(wide)
+    assert "ct-1" in ended(narrow)
+    whole = out(QN)
+    out(QN, references=[whole])
+    refused("alert_over", lambda: ended(whole))

@@ -7,17 +7,11 @@ from typing import Any
 import pytest
 from sqlmodel import Session, col, select
 
+from controller.services.alert_bodies import AlertForm, compose_alert, compose_cancel
 from controller.services.areas import add_area
 from controller.services.broadcasts import recall
 from controller.services.context import Changed, Context
-from controller.services.emergencies import (
-    AlertForm,
-    cancel_alerts,
-    check_enough,
-    compose_alert,
-    compose_cancel,
-    release_alert,
-)
+from controller.services.emergencies import cancel_alerts, check_enough, release_alert
 from controller.services.nodes import enrol_node
 from controller.services.settings import settings_of
 from controller.services.settings_changes import change_settings, store_siren

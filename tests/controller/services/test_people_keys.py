@@ -11,8 +11,8 @@ from controller.keyfiles import CentreKeys
 from controller.peoplekeys import Cost, approve, seal_seed, unseal_seed
 from controller.rootwork import new_appointment
 from controller.services import emergencies, people_keys, trust
+from controller.services.alert_bodies import AlertForm, compose_alert
 from controller.services.context import Context, Outgoing
-from controller.services.emergencies import AlertForm
 from controller.services.people_keys import PersonKeyView
 from controller.tables import Account, PersonKey, RecordEntry
 from devices.protocol.keys import SigningKey, key_id
@@ -180,7 +180,7 @@ def test_a_sign_in_password_alone_makes_no_emergency(people: World, keys: Centre
     view, key = make(people)
     ctx = people.ctx
     form = AlertForm(target_areas=[CO_TO], siren=1)
-    data = people.run(lambda session: emergencies.compose_alert(session, ctx, form))
+    data = people.run(lambda session: compose_alert(session, ctx, form))
     sealed = people.run(lambda session: people_keys.sealed_seed_of(session, ctx, view.id))
     with pytest.raises(Refused, match="wrong_passphrase"):
         unseal_seed(sealed, PASSWORD)
@@ -202,7 +202,7 @@ def test_retired_and_revoked_a_key_releases_nothing_more(people: World, keys: Ce
     renew(people, keys)
     ctx = people.ctx
     form = AlertForm(target_areas=[CO_TO], siren=1)
-    data = people.run(lambda session: emergencies.compose_alert(session, ctx, form))
+    data = people.run(lambda session: compose_alert(session, ctx, form))
     retired = people.run(lambda session: people_keys.retire_person_key(session, ctx, view.id))
     held = keyfiles.read_appointments(keyfiles.load_centre(keys.directory).appointments)
     asked = people_keys.revocation_of(retired, held, InstantMs(people.clock.now_ms()))

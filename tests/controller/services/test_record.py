@@ -15,11 +15,12 @@ from controller.audit import verify
 from controller.chain import NO_HASH, entry_hash
 from controller.recordfile import KnownHead
 from controller.services import record
+from controller.services.alert_bodies import AlertForm, compose_alert
 from controller.services.broadcasts import IssueForm, issue_now
 from controller.services.chain import append, entry_of, newest
 from controller.services.context import note_deed
 from controller.services.due import do_due
-from controller.services.emergencies import AlertForm, compose_alert, release_alert
+from controller.services.emergencies import release_alert
 from controller.services.receipts import record_receipts
 from controller.services.record_export import entries, export
 from controller.services.trust import renew_trust
@@ -191,8 +192,8 @@ def receipts(world: World, *which: tuple[str, ReceiptEvent, str]) -> None:
     world.run(lambda s: record_receipts(s, batch, world.ctx.now))
 
 
-def look(world: World, *, daily: bool = False, since: int = START) -> tuple[record.Told, ...]:
-    told = world.run(lambda s: record.untold(s, world.ctx.now, InstantMs(since), daily=daily))
+def look(world: World, *, late_since: InstantMs | None = None, since: int = START) -> tuple[record.Told, ...]:
+    told = world.run(lambda s: record.untold(s, world.ctx.now, InstantMs(since), late_since=late_since))
     world.run(lambda s: record.write_told(s, world.ctx, told))
     return told
 
@@ -222,16 +223,18 @@ def test_the_record_commits_to_each_receipt(world: World) -> None:
     assert before.digest != after.digest
 
 
-def test_receipts_that_come_later_are_recorded_by_the_day(world: World) -> None:
+def test_receipts_that_come_later_are_recorded_with_the_next_head(world: World) -> None:
     broadcast = issued(world)
     world.clock.at += DAY_MS // 2
     world.run(lambda s: do_due(s, world.ctx, InstantMs(START)))
     assert len(look(world)) == 1
     receipts(world, ("ct-3", ReceiptEvent.FINISHED, broadcast))
     assert look(world) == ()
-    (told,) = look(world, daily=True)
+    looked_later = InstantMs(world.ctx.now + record.SETTLE_MS + 1)
+    assert look(world, late_since=looked_later) == ()  # it came before that, and was looked at then
+    (told,) = look(world, late_since=world.ctx.now)
     assert (told.verb, told.heard.receipts) == ("heard", 1)
-    assert look(world, daily=True) == ()
+    assert look(world, late_since=world.ctx.now) == ()
 
 
 def test_a_broadcast_that_nobody_here_issued_is_recorded_as_unknown(world: World) -> None:

@@ -13,8 +13,10 @@ from sqlmodel import Session, SQLModel, col, select, text
 
 from controller.store import Database
 from controller.tables import Area
+from loa.clock import SystemClock
 from loa.errors import Fault, OperatorNeeded
 from tests.controller.services.conftest import World
+from tests.foreign import locked
 from tests.migrated import by_alembic
 
 
@@ -142,4 +144,37 @@ def test_in_memory_is_one_database() -> None:
     db.upgrade()
     db.run(lambda session: session.add(Area(path="quang-ninh", name="x", created_at=1)))
     assert db.read(lambda session: session.exec(text("select count(*) from area")).scalar()) == 1  # type: ignore[call-overload]
+    db.close()
+
+
+async def test_behind_a_foreign_lock_each_waits_as_long_as_its_own_patience(tmp_path: Path) -> None:
+    """And behind our own work everybody waits, but who is in a hurry."""
+    clock = SystemClock()
+    db = Database(f"sqlite:///{tmp_path / 'loa.db'}", busy_ms=1500)
+    db.upgrade()
+
+    async def refused(**how: float) -> float:
+        begun_s = clock.monotonic_s()
+        with pytest.raises(OperatorNeeded, match="database_busy"):
+            await db.unit_of_work(lambda session: session.exec(select(Area)).all(), **how)  # type: ignore[arg-type]
+        return clock.monotonic_s() - begun_s
+
+    with locked(db.engine.url):
+        patient, hasty = await asyncio.gather(refused(), refused(patience_s=0.1))
+    print(f"told after {patient:.2f} and {hasty:.2f} s")
+    assert hasty < patient
+    assert patient >= 1.4
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(_session: Session) -> None:
+        inside.set()
+        go_on.wait(20)
+
+    slowly = asyncio.create_task(db.unit_of_work(slow))
+    await asyncio.to_thread(inside.wait, 20)
+    await refused(patience_s=0.1, hurry=True)
+    waits = asyncio.create_task(db.unit_of_work(lambda session: session.exec(select(Area)).all(), patience_s=0.1))
+    go_on.set()
+    await slowly
+    assert await waits == []
     db.close()

@@ -1,7 +1,6 @@
 """The controller's end of the wire, against a node that can say anything."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,9 @@ from controller.centre import Centre
 from controller.config import load_config
 from controller.services.broadcasts import IssueForm
 from controller.tables import NodeState, OwedOrder, ReceiptRow, Rendition
+from controller.wire import transmitter
+from controller.wire.records import Kept
+from controller.wire.reports import Believed
 from devices.links.loopback import LoopbackLink
 from devices.protocol.documents import Placement
 from devices.protocol.envelope import encode, seal
@@ -25,7 +27,7 @@ from loa.entropy import system_entropy
 from loa.errors import Refused
 from loa.names import AreaPath
 from loa.precedence import Precedence
-from loa.units import Digest, NodeId
+from loa.units import Digest, InstantMs, NodeId
 from tests.controller.wire.scripted import ADMIN, CLOCK, COMMUNE, SmallWorld, open_small_world, small_world
 from tests.controller.wire.waiting import eventually
 
@@ -58,6 +60,28 @@ async def test_receipts_are_acknowledged_after_their_commit_and_repeats_again(tm
         assert await _receipts(world) == [1, 2, 3]
 
 
+async def test_one_report_that_cannot_be_kept_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a node has found to say that our tables choke on, and however often it says it."""
+    keep: Callable[[Session, list[Believed], InstantMs], Kept] = vars(transmitter)["keep_group"]
+
+    def choking(session: Session, believed: list[Believed], now: InstantMs) -> Kept:
+        if any(one.report.node == "loa-2" for one in believed):
+            raise ValueError("nobody thought of this")
+        return keep(session, believed, now)
+
+    monkeypatch.setattr("controller.wire.transmitter.keep_group", choking)
+    async with small_world(tmp_path) as world:
+        node, other = await world.node("loa-1"), await world.node("loa-2")
+        for number in (1, 2, 3):
+            other.say(UpChannel.RECEIPT, other.receipt(1, ReceiptEvent.BOOTED))
+            node.say(UpChannel.RECEIPT, node.receipt(number, ReceiptEvent.BOOTED))
+        await eventually(lambda: 3 in node.acknowledged())
+        assert other.acknowledged() == []
+        assert world.centre.transmitter.wire.counters.faults["reports"] == 3
+
+
 async def test_a_gap_is_not_acknowledged(tmp_path: Path) -> None:
     async with small_world(tmp_path) as world:
         node = await world.node()
@@ -68,17 +92,21 @@ async def test_a_gap_is_not_acknowledged(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_commit_that_fails_acknowledges_nothing_and_the_wire_goes_on(tmp_path: Path) -> None:
+async def test_a_commit_that_fails_acknowledges_nothing_and_the_wire_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep: Callable[[Session, list[Believed], InstantMs], Kept] = vars(transmitter)["keep_group"]
+    fails = [True]
+
+    def failing(session: Session, believed: list[Believed], now: InstantMs) -> Kept:
+        kept = keep(session, believed, now)
+        if fails and fails.pop():
+            raise OSError("disk")
+        return kept
+
+    monkeypatch.setattr("controller.wire.transmitter.keep_group", failing)
     async with small_world(tmp_path) as world:
         node = await world.node()
-        work, fails = world.centre.db.unit_of_work, [True]
-
-        async def failing(*given: object) -> object:
-            if fails and fails.pop():
-                raise OSError("disk")
-            return await work(*given)  # type: ignore[arg-type]
-
-        world.centre.db.unit_of_work = failing  # type: ignore[method-assign, assignment]
         node.say(UpChannel.RECEIPT, node.receipt(1, ReceiptEvent.BOOTED))
         await eventually(lambda: world.centre.transmitter.wire.counters.faults["reports"] == 1)
         assert node.acknowledged() == []
@@ -195,7 +223,9 @@ async def test_wants_are_served_and_counted_as_repairs(tmp_path: Path) -> None:
         assert outflow.repair_bytes[digest] == 10_000 - 4096
         assert not outflow.streamed_bytes
         node.say(UpChannel.WANT, Want(node=node.name, rendition=Digest(bytes(32)), manifest=True))
-        await asyncio.sleep(0.05)
+        node.say(UpChannel.TIME, TimeRequest(node=node.name, nonce=b"n" * 16, sent_at=0))  # answered after it
+        await eventually(lambda: any(isinstance(one, TimeReply) for one in node.messages()))
+        assert world.centre.transmitter.wire.counters.received["want"] == 2
         assert not world.centre.transmitter.wire.counters.faults
 
 

@@ -10,7 +10,7 @@ Run = Callable[[World], Awaitable[None]]
 MODULES = (
     "broker", "centre", "power", "wire", "attack", "attack_broker", "attack_keys", "attack_reports",
     "attack_time", "attack_media", "attack_disk",
-    "clocks", "emergency", "wired", "restore", "mixed",
+    "clocks", "emergency", "wired", "restore", "mixed", "alerts",
 )  # fmt: skip
 ATTACKS = "attack"
 """Modules that begin with this are somebody else's doing."""

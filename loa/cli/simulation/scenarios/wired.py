@@ -40,7 +40,7 @@ async def noise_on_the_wires(world: World) -> None:
     for box in boxes:
         box.in_reach(True)
     await world.passes(5 * MINUTE_S)
-    issued = await world.say(await world.bulletin("after it", MINUTE_S))
+    issued = await world.say(notice)
     await world.passes(HOUR_S)
     world.all_heard(boxes, issued)
 
@@ -69,6 +69,7 @@ async def station_without_power(world: World) -> None:
 async def two_stations_on_one_bus(world: World) -> None:
     """A second master speaks on the same wires: it is counted as a stranger, and nothing unauthorised sounds."""
     station, boxes = await _wired_commune(world)
+    notice = await world.bulletin("notice", 20)
     await world.passes(20 * MINUTE_S)
     second = StationBox("second", world.province.broker, world.province.clock, world.province.chance.named("2"),
                         world.province.story)  # fmt: skip
@@ -81,6 +82,6 @@ async def two_stations_on_one_bus(world: World) -> None:
     world.must("control", "station", strangers > 0, "did not notice the second station")
     second.power_cut()
     await world.passes(10 * MINUTE_S)
-    issued = await world.say(await world.bulletin("after it", MINUTE_S))
+    issued = await world.say(notice)
     await world.passes(HOUR_S)
     world.all_heard(boxes, issued)

@@ -1,0 +1,1 @@
+"""Feeds of others: fetched within limits, read whole, each alert once."""
