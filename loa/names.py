@@ -55,6 +55,7 @@ def _with_ancestors(path: str) -> tuple[AreaPath, ...]:
     return tuple(AreaPath("/".join(codes[: depth + 1])) for depth in range(len(codes)))
 
 
+@lru_cache(maxsize=4096)
 def _good_code(code: str) -> bool:
     return len(code) <= MAX_CODE_LENGTH and _CODE.match(code) is not None and code not in _RESERVED
 

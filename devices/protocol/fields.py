@@ -46,9 +46,10 @@ def _same(value: Any) -> object:
 
 def uint(bits: int = 53) -> Form:
     """An unsigned integer below 2**bits; 53 by default, so that every language holds it exactly."""
+    end = 1 << bits
 
     def read(raw: object) -> int:
-        if type(raw) is not int or not 0 <= raw < 1 << bits:
+        if type(raw) is not int or not 0 <= raw < end:
             raise Malformed(f"not an unsigned integer of {bits} bits")
         return raw
 
@@ -57,9 +58,10 @@ def uint(bits: int = 53) -> Form:
 
 def sint(bits: int = 53) -> Form:
     """A signed integer whose magnitude is below 2**bits."""
+    end = 1 << bits
 
     def read(raw: object) -> int:
-        if type(raw) is not int or not -(1 << bits) < raw < 1 << bits:
+        if type(raw) is not int or not -end < raw < end:
             raise Malformed(f"not an integer of {bits} bits")
         return raw
 
@@ -127,9 +129,10 @@ def many(form: Form, most: int) -> Form:
     def read(raw: object) -> tuple[Any, ...]:
         if not isinstance(raw, list | tuple) or len(raw) > most:
             raise Malformed(f"not an array of at most {most}")
-        return tuple(form.read(item) for item in raw)
+        return tuple([read_one(item) for item in raw])
 
-    return _Form(f"array of at most {most} ({form.words})", lambda items: [form.write(i) for i in items], read)
+    read_one, write_one = form.read, form.write
+    return _Form(f"array of at most {most} ({form.words})", lambda items: [write_one(i) for i in items], read)
 
 
 def nested(cls: type[Any]) -> Form:
@@ -153,6 +156,29 @@ class FieldPlan:
     form: Form
     required: bool
     default: object
+
+
+@dataclasses.dataclass(frozen=True)
+class _Steps:
+    """A plan as the loops of reading and writing take it: they run for every message."""
+
+    reading: tuple[tuple[str, int, Callable[[object], Any], object], ...]
+    """Name, key, how to read it, and its default, or `_NO_DEFAULT`."""
+    writing: tuple[tuple[str, int, Callable[[Any], object], object], ...]
+
+
+def _steps_of(cls: type[Any]) -> _Steps:
+    found = _STEPS.get(cls)
+    if found is None:
+        plans = [(plan, _NO_DEFAULT if plan.required else plan.default) for plan in plan_of(cls)]
+        found = _STEPS[cls] = _Steps(
+            tuple((plan.name, plan.key, plan.form.read, default) for plan, default in plans),
+            tuple((plan.name, plan.key, plan.form.write, default) for plan, default in plans),
+        )
+    return found
+
+
+_STEPS: dict[Any, _Steps] = {}
 
 
 def plan_of(cls: Any) -> tuple[FieldPlan, ...]:
@@ -181,10 +207,11 @@ def _make_plan(cls: Any) -> tuple[FieldPlan, ...]:
 def to_map(value: object) -> dict[int, object]:
     """The wire map of a dataclass, without the type header."""
     result: dict[int, object] = {}
-    for plan in plan_of(type(value)):
-        item = getattr(value, plan.name)
-        if plan.required or item != plan.default:
-            result[plan.key] = plan.form.write(item)
+    held = vars(value)
+    for name, key, write, default in _steps_of(type(value)).writing:
+        item = held[name]
+        if default is _NO_DEFAULT or item != default:
+            result[key] = write(item)
     return result
 
 
@@ -193,16 +220,17 @@ def from_map(cls: type[T], raw: object, *, header: bool = False) -> T:
     if not isinstance(raw, dict):
         raise Malformed(f"{cls.__name__} is not a map")
     found: dict[str, Any] = {}
-    for plan in plan_of(cls):
-        if plan.key in raw:
-            try:
-                found[plan.name] = plan.form.read(raw[plan.key])
-            except Malformed as error:
-                raise Malformed(f"{cls.__name__}.{plan.name}: {error.detail}") from error
-        elif plan.required:
-            raise Malformed(f"{cls.__name__}.{plan.name} is missing")
-        else:
-            found[plan.name] = plan.default
+    name = ""
+    try:
+        for name, key, read, default in _steps_of(cls).reading:
+            if key in raw:
+                found[name] = read(raw[key])
+            elif default is _NO_DEFAULT:
+                raise Malformed("missing")
+            else:
+                found[name] = default
+    except Malformed as error:
+        raise Malformed(f"{cls.__name__}.{name}: {error.detail}") from error
     if header and KEY_CRITICAL in raw:
         _check_critical(cls, raw[KEY_CRITICAL])
     return _made(cls, found)

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
@@ -11,6 +12,7 @@ from loa.units import KeyId
 PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SEED_BYTES = 32, 64, 32
 
 
+@lru_cache(maxsize=4096)
 def key_id(public_key: bytes) -> KeyId:
     """The first 8 bytes of the SHA-256 of the raw public key."""
     return KeyId(hashlib.sha256(public_key).digest()[:8])
