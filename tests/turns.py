@@ -18,8 +18,9 @@ LONG: Sequence[str] = ("tests/api/test_permissions.py::",)
 """How the names of tests begin for which the others would wait at the end."""
 
 _TURN = "quiet"
-_SHARED = "tests/api/"
-"""A file of these shares one office, with its limits on strangers: it stays in one process, and in its order."""
+_SHARED = ("tests/api/", "tests/console/")
+"""A file of these shares one office with its limits on strangers, or one watchroom with what sounds and waits in it: it
+stays in one process, and in its order."""
 _ALONE = "tests/api/test_schemathesis.py"
 """But what takes half a minute for each role, on a server of its own."""
 

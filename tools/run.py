@@ -135,23 +135,29 @@ def _install_tools(tools: dict[str, tuple[str, tuple[str, ...]]]) -> None:
 
 def _test(rest: list[str]) -> int:
     setup()
+    # Every process imports hundreds of files, and pytest rewrites those of the tests: kept, that is done once.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if "--quick" in rest:
         rest = [a for a in rest if a != "--quick"]
-        return _become([str(PYTHON), "-m", "pytest", "-m", "not slow and not soak", *_processes(rest), *rest])
+        processes = _processes(rest, a_core=1)
+        return _become([str(PYTHON), "-m", "pytest", "-m", "not slow and not soak", *processes, *rest])
     chosen = any(a == "-m" or a.startswith("-m=") for a in rest)
     _install_tools(TEST_TOOLS | (SOAK_TOOLS if chosen and any("soak" in a for a in rest) else {}))
     marks = [] if chosen else ["-m", "not soak"]
     return _become([str(PYTHON), "-m", "pytest", *marks, *_processes(rest), *rest])
 
 
-def _processes(rest: list[str]) -> list[str]:
-    """Two for each core, six at most, as many tests wait for what takes its time; one where somebody looks into it."""
+def _processes(rest: list[str], *, a_core: int = 2) -> list[str]:
+    """Two for each core, six at most, as many tests wait for what takes its time; one where somebody looks into it.
+
+    The quick ones hardly wait, and each process takes its time to import them: of those, one a core.
+    """
     alone = ("-s", "--capture=no", "--pdb", "--trace", "--co", "--collect-only", "-n", "--numprocesses", "-p")
     if any(a in alone or a.startswith("-n") for a in rest):
         return []
     # All processes must collect the same tests in the same order, also where those are named by a set.
     os.environ.setdefault("PYTHONHASHSEED", str(int.from_bytes(os.urandom(4), "big")))
-    return ["-n", str(min(6, 2 * (os.cpu_count() or 1))), "--dist", "loadscope", "--no-loadscope-reorder"]
+    return ["-n", str(min(6, a_core * (os.cpu_count() or 1))), "--dist", "loadscope", "--no-loadscope-reorder"]
 
 
 def _lint(rest: list[str]) -> int:

@@ -16,7 +16,7 @@ def play() -> Iterator[Playwright]:
         yield made
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watchroom]:
     with watchroom(tmp_path_factory.mktemp("watchroom")) as made:
         yield made

@@ -219,7 +219,7 @@ def test_whatever_the_body_says_the_order_comes_back_whole(body: AlertBody, orde
 
 @pytest.mark.slow
 @given(message(AlertBody), message(Order), st.sampled_from(OrderAction))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_of_many_bodies_and_orders_each_comes_back_whole(body: AlertBody, order: Order, action: OrderAction) -> None:
     _comes_back(body, order, action)
 

@@ -11,7 +11,7 @@ from loa.cli.simulation.soak import one_world
 
 QUICK = ("brown-out", "cancel-comes-first")
 LARGE = ("storm", "quiet-week")
-STORMS = 30
+STORMS = 24
 OTHERS = [name for name, one in all_scenarios().items() if name not in (*QUICK, *LARGE) and not one.is_attack]
 """What attackers do is in tests/attack."""
 

@@ -27,7 +27,8 @@ class Ear:
     def __init__(self) -> None:
         self.up = False
         self.placed: set[str] = set()
-        self.orders: list[float] = []
+        self.orders: list[int] = []
+        """How many nodes had been placed when each came."""
 
     def link_up(self) -> None:
         self.up = True
@@ -40,7 +41,7 @@ class Ear:
         if parts[2] == "n":
             self.placed.add(parts[3])
         elif parts[-1] == "order":
-            self.orders.append(CLOCK.monotonic_s())
+            self.orders.append(len(self.placed))
 
 
 async def _enrol(here: Village) -> list[SigningKey]:
@@ -75,18 +76,15 @@ async def test_two_thousand_nodes_at_once_do_not_drown_an_order(tmp_path: Path) 
         await talking.start(Ear())
         await eventually(lambda: ear.up and talking.is_up)
         payloads = [_health(number, key) for number, key in enumerate(keys)]
-        begun = CLOCK.monotonic_s()
         for number, payload in enumerate(payloads):
             while not talking.publish(up_topic(NodeId(f"n{number}"), UpChannel.HEALTH), payload, qos=1):
                 await CLOCK.sleep(0.01)
         await eventually(lambda: len(ear.placed) >= 100, within_s=30)
-        asked = CLOCK.monotonic_s()
         await here.say(bulletin)
-        await eventually(lambda: bool(ear.orders))
-        order_s = ear.orders[0] - asked
+        await eventually(lambda: bool(ear.orders), within_s=30)
         await eventually(lambda: len(ear.placed) == NODES, within_s=120)
-        print(f"all back after {CLOCK.monotonic_s() - begun:.1f} s; the order took {order_s * 1000:.0f} ms")
-        assert order_s < 2.0
+        print(f"the order came when {ear.orders[0]} of {NODES} had been brought up to date")
+        assert ear.orders[0] < NODES * 3 // 4
         assert not here.centre.transmitter.wire.counters.faults
         await listening.stop()
         await talking.stop()
