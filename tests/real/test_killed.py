@@ -27,6 +27,10 @@ class Life:
     def ran_through(self, begin_ms: float, end_ms: float) -> bool:
         return not any(down < end_ms and up > begin_ms for down, up in self.gaps)
 
+    def ended_at(self, instant_ms: float) -> bool:
+        """Whether it was killed about then."""
+        return any(abs(down - instant_ms) < 2000 for down, _ in self.gaps)
+
 
 @dataclass
 class Storm:
@@ -122,6 +126,8 @@ def _check(here: Field, storm: Storm, broadcast: dict[str, str], outcomes: dict[
         if outcome == "finished":
             assert recorded, f"{what}: claimed, but nothing was heard"
             assert sounded_s(recorded[0]) > 0, what  # one that came late joined in phase, so it may be short
+        elif broadcast["scheduled"] and recorded:  # what came late may begin later, within its grace
+            assert storm.lives[name].ended_at(recorded[0].stat().st_mtime * 1000), f"{what}: broken off while it lived"
         elif broadcast["scheduled"]:
             assert not storm.lives[name].ran_through(start_ms - 8000, start_ms + 1000 * SECONDS + 1000), what
         if outcome in ("skipped", "waiting"):
