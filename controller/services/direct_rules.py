@@ -160,7 +160,8 @@ def meant_by(session: Session, heard: Heard, now: InstantMs) -> dict[str, Within
     """Armed alerts that this one starts, each with the part of it that goes out: of several for one source, in each
     place the one that was armed last.
 
-    Not by what came before they were armed, which people knew; nor by what its source has taken back or replaced.
+    Not by what came before they were armed, which people knew; nor by what its source has taken back or replaced; nor
+    where another that waited for just this has gone out and is not over: what the source says after that, people have.
     """
     cap = session.get(CapAlert, heard.cap)
     if cap is None or cap.state != "waiting" or is_spoken_of(session, cap):
@@ -171,6 +172,7 @@ def meant_by(session: Session, heard: Heard, now: InstantMs) -> dict[str, Within
         for row in session.exec(select(Alert).where(Alert.released_by_cap == cap.id))
         if row.direct is not None
     }
+    out = _out_already(session, now)
     found: dict[str, Within] = {}
     for row in session.exec(query.order_by(col(Alert.armed_at).desc(), col(Alert.id))):
         rule, armed_at = rule_of(row), row.armed_at or now
@@ -180,7 +182,7 @@ def meant_by(session: Session, heard: Heard, now: InstantMs) -> dict[str, Within
         infos = [one for one in infos if one.expires_at >= now + LEAST_LEFT_MS]
         if not infos or not _speaks(session, rule, heard):
             continue
-        theirs = widest(path for one in infos for path in one.areas)
+        theirs = widest(path for one in infos for path in one.areas if not _is_said(out, rule.source, one, path))
         before = given.setdefault(rule.source, [])
         areas = tuple(
             one for one in shared([AreaPath(path) for path in row.target_areas], theirs)
@@ -190,6 +192,26 @@ def meant_by(session: Session, heard: Heard, now: InstantMs) -> dict[str, Within
             before += areas
             found[row.id] = Within(areas, InstantMs(min(row.expires_at, max(one.expires_at for one in infos))))
     return found
+
+
+def _out_already(session: Session, now: InstantMs) -> list[tuple[DirectRule, tuple[AreaPath, ...]]]:
+    """What went out by itself and is not over, or was updated by people meanwhile: its rule, and where."""
+    query = select(Alert).where(
+        col(Alert.released_by_cap).is_not(None),
+        col(Alert.status).in_(("released", "updated")),
+        Alert.expires_at > now,
+    )
+    rows = [(rule_of(row), tuple(map(AreaPath, row.target_areas))) for row in session.exec(query)]
+    return [(rule, areas) for rule, areas in rows if rule is not None]
+
+
+def _is_said(
+    out: Iterable[tuple[DirectRule, tuple[AreaPath, ...]]], source: str, info: HeardInfo, path: AreaPath
+) -> bool:
+    return any(
+        rule.source == source and rule.names(info.event, info.severity) and any(one.covers(path) for one in areas)
+        for rule, areas in out
+    )
 
 
 def shared(ours: Iterable[AreaPath], theirs: Iterable[AreaPath]) -> tuple[AreaPath, ...]:

@@ -63,18 +63,19 @@ def withdrawn(bulletin: str) -> Callable[[Session, Context], Changed[None]]:
 async def _armed(duty: Duty, *areas: str, **more: Any) -> Any:
     """Composed by one, approved by two, and it waits."""
     thu, hai = duty.people["thu"], duty.people["hai"]
-    form = {
+    form: dict[str, Any] = {
         "kind": "live",
         "title": "Sóng thần",
         "bulletins": [duty.bulletin],
         "target_areas": list(areas or [PROVINCE]),
     }
-    reply = await thu.client.post(ALERTS, json=form | {"repeats": 0, "direct": RULE} | more)
+    form |= {"repeats": 0, "direct": RULE} | more
+    reply = await thu.client.post(ALERTS, json=form)
     assert reply.status_code == 201, reply.text
     alert = reply.json()
     outcome(await duty.approve(thu, alert), 202, "second_person_required")
     armed = outcome(await duty.approve(hai, alert), 200, "armed")["alert"]
-    assert (armed["status"], armed["people_needed"], armed["direct"]) == ("armed", 0, RULE | {"ready": True})
+    assert (armed["status"], armed["people_needed"], armed["direct"]) == ("armed", 0, form["direct"] | {"ready": True})
     return armed
 
 
@@ -319,6 +320,23 @@ async def test_of_two_that_wait_for_the_same_the_newer_goes_out(duty: Duty) -> N
     await _heard(duty, sealed(_word(duty)))
     assert duty.boxes["co-to-1"].sounds(newer["id"])
     assert (await duty.get(duty.people["thu"], older))["status"] == "armed"
+
+
+async def test_what_went_out_is_not_followed_by_older_words_for_the_same(duty: Duty) -> None:
+    """The source updates its alert, or says it once more: that is for people. For another event it is not the same."""
+    older = await _armed(duty, direct=RULE | {"severities": ["Extreme", "Severe"]})
+    await duty.clock.advance(5)
+    newer = await _armed(duty)
+    await _heard(duty, sealed(_word(duty, lasts_s=3600)))
+    now = duty.clock.now_ms()
+    update = {"msg_type": "Update", "references": reference(now, "st.1", sent_ago_s=4)}
+    await _heard(duty, sealed(_word(duty, "st.2", **update)))
+    await _heard(duty, sealed(_word(duty, "st.3")))
+    assert duty.boxes["co-to-1"].sounds(newer["id"])
+    assert not duty.boxes["co-to-1"].heard(older["id"])
+    assert (await duty.get(duty.people["thu"], older))["status"] == "armed"
+    await _heard(duty, sealed(_word(duty, "st.4", severity="Severe", area=BOTH)))
+    assert duty.boxes["mong-cai-1"].sounds(older["id"])
 
 
 async def test_one_that_is_spoilt_holds_up_no_other(duty: Duty) -> None:
