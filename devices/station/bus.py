@@ -161,11 +161,16 @@ class BusMaster:
     def poll_soon(self) -> None:
         """Something is new: whoever was polled rarely is polled as usual again."""
         self._said_s = self._clock.monotonic_s()
-        soon_s = self._said_s + BUSY_POLL_S  # never sooner than a busy bus would: polls cost audio
-        for drop in self.drops.values():
-            if drop.present:
-                drop.poll_at_s = min(drop.poll_at_s, soon_s)
+        for address in self.drops:
+            self.poll_within(address, BUSY_POLL_S)  # never sooner than a busy bus would: polls cost audio
         self._work.set()
+
+    def poll_within(self, address: int, seconds: float) -> None:
+        """The turn of one that answers, at the latest then."""
+        drop = self.drops.get(address)
+        if drop is not None and drop.present:
+            drop.poll_at_s = min(drop.poll_at_s, self._clock.monotonic_s() + seconds)
+            self._work.set()
 
     def forget_audio(self) -> None:
         """The broker is gone: what is in line is asked for again when it is back."""

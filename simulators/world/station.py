@@ -32,8 +32,14 @@ class StationBox:
 
     def wired(self, node: NodeId, address: int, clock: Clock, **options: float) -> WiredLink:
         """The drop of one box; `add` names it to the station first."""
-        self._links[node] = WiredLink(self.wires, address, node, clock, **options)
-        return self._links[node]
+        link = self._links[node] = WiredLink(self.wires, address, node, clock, **options)
+        link.has_words = lambda: self._turn_of(address)
+        return link
+
+    def _turn_of(self, address: int) -> None:
+        """At once: of the many questions of a real day, some fall right before a poll, and those tell the time."""
+        if self.relay is not None:
+            self.relay.bus.poll_within(address, 0.0)
 
     def add(self, node: NodeId) -> int:
         """Give a node the next address; it counts from the station's next start on."""

@@ -16,7 +16,8 @@ BAUD = 38_400
 MAX_FRAME_BYTES = 256
 STATION_PATH = "station"
 SLOWEST_POLL_S = 60.0
-"""Stations of long virtual runs poll this rarely when nothing happens: ten times a second would be all that happens."""
+"""Stations of long virtual runs poll this rarely when nothing happens: twice a second would be all that happens.
+Whoever has something to say is polled then (`StationBox.wired`)."""
 MASTER_LOST_S = 240.0
 
 
@@ -120,11 +121,19 @@ class WiredLink(SerialLink):
         self._wires = wires
         self._name = f"drop {address:03d}"
         self.reach_changed: Callable[[bool], None] = lambda _up: None
+        self.has_words: Callable[[], None] = lambda: None
+        """Told when this box has something to say."""
         self._beyond = True
         """Whether the station has power and its own way to the broker."""
 
     async def start(self, listener: LinkListener) -> None:
         await super().start(_Reach(listener, self._changed))
+
+    def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False, urgent: bool = False) -> bool:
+        taken = super().publish(topic, payload, qos=qos, retain=retain, urgent=urgent)
+        if taken and self._name not in self._wires.cut:
+            self.has_words()
+        return taken
 
     def _changed(self, there: bool) -> None:
         self.reach_changed(there)

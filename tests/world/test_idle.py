@@ -7,6 +7,7 @@ from controller.tables import StateDocument
 from loa.cli.simulation.province import PERSON
 from loa.cli.simulation.runs import run_scenario
 from loa.cli.simulation.scenarios import Scenario
+from loa.cli.simulation.scenarios.wired import wired_commune
 from loa.cli.simulation.world import COMMUNE, HOUR_S, MINUTE_S, World
 from simulators.world.held import Published
 
@@ -78,3 +79,22 @@ def test_documents_for_a_box_that_is_away_are_sent_less_and_less() -> None:
     assert outcome.ok, outcome.breaches
     assert 0 < sent < 2 * 2 * (48 + 8)
     assert held
+
+
+def test_boxes_on_a_quiet_bus_know_the_time() -> None:
+    """Their station polls them once a minute: a question would wait until its answer counts no more."""
+    off_ms: list[int] = []
+
+    async def run(world: World) -> None:
+        _, boxes = await wired_commune(world)
+        for _ in range(48):
+            await world.passes(HOUR_S)
+            for box in boxes:
+                assert box.node is not None
+                told = box.node.status().now_ms
+                assert told is not None
+                off_ms.append(abs(told - world.province.clock.now_ms()))
+
+    outcome = run_scenario(Scenario("idle", 0, run, 2, 0.0, "2026-11-23T04:00"), 1)
+    assert outcome.ok, outcome.breaches
+    assert max(off_ms) < 50

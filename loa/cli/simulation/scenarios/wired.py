@@ -7,7 +7,7 @@ from simulators.world.box import Box
 from simulators.world.station import StationBox
 
 
-async def _wired_commune(world: World) -> tuple[StationBox, list[Box]]:
+async def wired_commune(world: World) -> tuple[StationBox, list[Box]]:
     await world.province.start_centre()
     await world.province.areas(COMMUNE)
     station = world.province.station("station")
@@ -26,7 +26,7 @@ async def _wired_commune(world: World) -> tuple[StationBox, list[Box]]:
 @scenario(fault=18)
 async def noise_on_the_wires(world: World) -> None:
     """One bit in a thousand is wrong on the wires: nothing false is obeyed, and what comes through whole is."""
-    station, boxes = await _wired_commune(world)
+    station, boxes = await wired_commune(world)
     notice = await world.bulletin("notice", 20)
     await world.passes(20 * MINUTE_S)
     world.province.trouble("station", "has noise on its wires")
@@ -48,7 +48,7 @@ async def noise_on_the_wires(world: World) -> None:
 @scenario(fault=19)
 async def station_without_power(world: World) -> None:
     """The station loses its power for an hour: its boxes play their timetable all the same, and tell it afterwards."""
-    station, boxes = await _wired_commune(world)
+    station, boxes = await wired_commune(world)
     news = await world.bulletin("news", 60)
     await world.province.programme(COMMUNE, news, hours="5,6,7")
     await world.passes(HOUR_S + 30 * MINUTE_S)
@@ -68,7 +68,7 @@ async def station_without_power(world: World) -> None:
 @scenario(fault=20, boxes=2)
 async def two_stations_on_one_bus(world: World) -> None:
     """A second master speaks on the same wires: it is counted as a stranger, and nothing unauthorised sounds."""
-    station, boxes = await _wired_commune(world)
+    station, boxes = await wired_commune(world)
     notice = await world.bulletin("notice", 20)
     await world.passes(20 * MINUTE_S)
     second = StationBox("second", world.province.broker, world.province.clock, world.province.chance.named("2"),
