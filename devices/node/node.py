@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from devices.links.port import Delivery, Link
@@ -14,15 +15,17 @@ from devices.node.ledger import Ledger, Play
 from devices.node.limits import narrowest
 from devices.node.notes import Notes
 from devices.node.obedience import Obedience
+from devices.node.plan import Plan
 from devices.node.ports import Speaker, Storage
 from devices.node.pressing import PressingStorage
 from devices.node.receiving import Receiving
-from devices.node.records import Records
+from devices.node.records import Kept, Records
 from devices.node.senses import Senses
 from devices.node.session import Session, Voice
 from devices.node.stage import Parts
 from devices.node.store import RenditionStore
 from devices.node.timing import NodeTime
+from devices.protocol.documents import Settings, Timetable
 from devices.protocol.identity import NodeIdentity
 from devices.protocol.record import marks_told
 from devices.protocol.refusal import RefusalReason
@@ -266,7 +269,7 @@ class Node:
         return settings.health_interval_s if settings is not None else DEFAULT_HEALTH_S
 
     def _health(self, session: int) -> Health:
-        status, records = self.status(), self._records
+        records, ledger, sounding = self._records, self._ledger, self._sounding()
         rate = self._receiving.link_rate
         return Health(
             node=self.identity.node,
@@ -275,35 +278,39 @@ class Node:
             uptime_s=int(self._clock.monotonic_s() - self._started_s),
             trust_version=records.authority.version,
             placement_version=records.placement.version if records.placement is not None else 0,
-            settings=_versions({area: one.version for area, (one, _) in records.settings.items()}),
-            timetables=_versions(status.timetable_versions),
-            playing=status.playing,
-            precedence=status.precedence,
-            volume=status.volume,
+            settings=_versions(records.settings),
+            timetables=_versions(records.timetables),
+            playing=sounding.id if sounding is not None else None,
+            precedence=sounding.precedence if sounding is not None else None,
+            volume=records.volume,
             free_bytes=ByteCount(self._storage.free_bytes()),
-            renditions=status.renditions[:64],
+            renditions=self._store.digests()[:64],
             link_rate=int(rate) if rate is not None else None,
-            time_offset_ms=status.time_offset_ms,
-            time_error_ms=status.time_error_ms,
-            refusals=tuple(RefusalCount(reason=reason, count=count) for reason, count in status.refusals.items()),
-            repeats=status.repeats,
-            epoch=status.epoch,
-            last_number=status.last_number,
-            acknowledged=status.acknowledged,
-            muted=not status.speaker_ready,
+            time_offset_ms=self._time.offset_ms(),
+            time_error_ms=self._time.error_ms(),
+            refusals=tuple(RefusalCount(reason=why, count=n) for why, n in self._obedience.refusals.items()),
+            repeats=self._obedience.repeats,
+            epoch=ledger.epoch,
+            last_number=ledger.last_number,
+            acknowledged=ledger.acknowledged,
+            muted=not self._speaker.ready,
             record=marks_told(records.heads),
         )
 
-    def status(self) -> NodeStatus:
+    def _sounding(self) -> Plan | None:
+        """What sounds now; None also while it is only placed to begin."""
         playing = self._conductor.playing
-        sounds = playing is not None and playing.sounding_since_s is not None
+        return playing.plan if playing is not None and playing.sounding_since_s is not None else None
+
+    def status(self) -> NodeStatus:
+        sounding = self._sounding()
         return NodeStatus(
             node=self.identity.node,
             area=self._records.area,
             link_up=self._link.is_up,
             session=self._session.number,
-            playing=playing.plan.id if playing is not None and sounds else None,
-            precedence=playing.plan.precedence if playing is not None and sounds else None,
+            playing=sounding.id if sounding is not None else None,
+            precedence=sounding.precedence if sounding is not None else None,
             volume=self._records.volume,
             renditions=self._store.digests(),
             coming=len(self._conductor.plans),
@@ -322,5 +329,5 @@ class Node:
         )
 
 
-def _versions(versions: dict[AreaPath, int]) -> tuple[AreaVersion, ...]:
-    return tuple(AreaVersion(area=area, version=version) for area, version in sorted(versions.items()))[:3]
+def _versions(held: Mapping[AreaPath, tuple[Timetable | Settings, Kept]]) -> tuple[AreaVersion, ...]:
+    return tuple(AreaVersion(area=area, version=one.version) for area, (one, _) in sorted(held.items()))[:3]

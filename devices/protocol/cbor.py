@@ -66,19 +66,19 @@ class _Reading:
     def item(self, depth: int) -> object:
         """The item that starts here. Raises Malformed; IndexError at the end of the bytes; UnicodeDecodeError."""
         first = self.data[self.at]
-        major, argument = first >> 5, first & 0x1F
         self.at += 1
+        if first < 24:  # most are small numbers
+            return first
+        major, argument = first >> 5, first & 0x1F
         if major == 7:
             if first not in _SIMPLE:
                 raise Malformed("a simple value or float that the wire does not use")
             return _SIMPLE[first]
         if argument > 23:
             argument = self._long(argument)
-        if major == 0:
-            return argument
-        if major == 1:
-            return -1 - argument
-        if major <= 3:
+        if major < 2:
+            return -1 - argument if major else argument
+        if major < 4:
             return self._string(argument, is_text=major == 3)
         if depth <= 1:
             raise Malformed(f"nested deeper than {MAX_DEPTH}")
@@ -98,27 +98,27 @@ class _Reading:
         if short > 27:
             raise Malformed("indefinite length")
         at, width = self.at, 1 << (short - 24)
-        self.at = at + width
-        if self.at > len(self.data):
+        self.at = end = at + width
+        if end > len(self.data):
             raise Malformed("ends too early")
-        argument = int.from_bytes(self.data[at : self.at], "big")
+        argument = self.data[at] if width == 1 else int.from_bytes(self.data[at:end], "big")
         if argument < (24 if width == 1 else 1 << 4 * width):
             raise Malformed("not in shortest form")
         return argument
 
     def _string(self, length: int, *, is_text: bool) -> bytes | str:
         at = self.at
-        self.at = at + length
-        if self.at > len(self.data):
+        self.at = end = at + length
+        if end > len(self.data):
             raise Malformed("ends too early")
-        read = self.data[at : self.at]
+        read = self.data[at:end]
         return str(read, "utf-8") if is_text else read
 
     def _map(self, count: int, depth: int) -> dict[int, object]:
         found: dict[int, object] = {}
-        before = -1
+        before, depth, data = -1, depth - 1, self.data
         for _ in range(count):
-            key = self.data[self.at]
+            key = data[self.at]
             self.at += 1
             if key > 23:
                 if key > 0x1F:
@@ -127,5 +127,10 @@ class _Reading:
             if key <= before:
                 raise Malformed("map keys that are not in ascending order")
             before = key
-            found[key] = self.item(depth - 1)
+            first = data[self.at]
+            if first < 24:  # as `item` would, without a call for each of the many small numbers
+                self.at += 1
+                found[key] = first
+            else:
+                found[key] = self.item(depth)
         return found

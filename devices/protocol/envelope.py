@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from devices.protocol import cbor, cose
 from devices.protocol.alerts import AlertBody
@@ -54,6 +55,9 @@ UNSIGNED = (Piece, Manifest, Presence)
 """These may come without a signature; a Presence then only as the Last Will."""
 
 MAX_MESSAGE_BYTES = 1024 * 1024
+_REMEMBERED, _REMEMBERED_BYTES = 32, 8192
+"""So many of the last messages are remembered as read, none longer than that: who judges one looks into it more than
+once, and what is for all is read by every node of a process. Messages are values, so it does not matter by whom."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,20 @@ def seal_with(message: Message, keys: Sequence[SigningKey]) -> bytes:
 
 def open_sealed(payload: bytes, *, max_bytes: int = MAX_MESSAGE_BYTES) -> Sealed:
     """Read a signed message; its signatures are still to be checked. Raises Malformed."""
+    if len(payload) > min(max_bytes, _REMEMBERED_BYTES):
+        return _sealed(payload, max_bytes)
+    return _remembered(payload)
+
+
+def _sealed(payload: bytes, max_bytes: int) -> Sealed:
     signed = cose.read(payload, max_bytes=max_bytes)
     return Sealed(decode(signed.payload), signed.signatures)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _remembered(payload: bytes) -> Sealed:
+    """What is malformed is not remembered."""
+    return _sealed(payload, _REMEMBERED_BYTES)
 
 
 def open_any(payload: bytes) -> Sealed | Message:
