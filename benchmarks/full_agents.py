@@ -26,7 +26,7 @@ from devices.node.node import Node
 from devices.node.ports import Clip, PlaybackEvents
 from devices.node.sound import FRAME_BYTES, ClipSound
 from devices.node.store import RenditionStore
-from devices.protocol import approval, cose
+from devices.protocol import approval, cose, envelope
 from devices.protocol.envelope import decode
 from devices.protocol.identity import NodeIdentity
 from devices.protocol.media import Manifest
@@ -42,7 +42,7 @@ _RATE = 48_000
 _LOOKED_AT_FRAMES = _RATE // 10
 _BETWEEN_STARTS_S = 0.05
 _SLOW_RATE = BytesPerSecond(8_000)
-_MEMORIES = (approval.read_body, cose._protected, cose._key_named_in)
+_MEMORIES = (approval.read_body, cose._protected, cose._key_named_in, envelope._remembered)
 
 
 class FarLink:
