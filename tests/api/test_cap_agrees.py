@@ -234,6 +234,7 @@ TAGS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @many
 @given(st.sampled_from(TAGS), st.sampled_from(["remove", "empty", "double", "text"]), st.text(max_size=30))
 def test_any_element_spoiled(both: Both, tag: str, how: str, text: str) -> None:
@@ -255,6 +256,7 @@ def test_any_element_spoiled(both: Both, tag: str, how: str, text: str) -> None:
     both.agree(etree.tostring(root, encoding="utf-8"))
 
 
+@pytest.mark.slow
 @many
 @given(st.sampled_from(["plain", "signed", "wide"]), st.data())
 def test_any_bytes_changed(both: Both, form: str, draw: st.DataObject) -> None:

@@ -13,6 +13,7 @@ from audio.importing import make_rendition
 from audio.tones import pcm_of
 from tests.audio.makers import Array, speech_like
 
+pytestmark = pytest.mark.slow
 RATE = 48_000
 
 

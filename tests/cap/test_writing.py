@@ -79,6 +79,7 @@ alerts = st.builds(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(alerts)
 def test_what_is_written_is_read_as_the_same(alert: Alert) -> None:

@@ -87,6 +87,7 @@ async def test_audio_that_never_comes(rig: Rig) -> None:
     assert story(rig, "y") == [(E.NOT_READY, C.NO_AUDIO), (E.SKIPPED, C.NO_AUDIO)]
 
 
+@pytest.mark.slow
 async def test_an_emergency_repeats_until_it_expires(rig: Rig) -> None:
     await rig.up(MemoryStorage())
     rig.stock([SIREN])

@@ -80,6 +80,7 @@ async def test_nothing_of_it_sounds_after_its_update(  # noqa: PLR0917
         await rig.pull_the_plug()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["province", "commune"])
 async def test_an_update_whose_window_is_past_ends_and_does_not_sound(rig: Rig, who: str) -> None:
     """Where those who made it may end what it names; it is refused as a whole where they may not."""

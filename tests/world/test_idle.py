@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from controller.services.nodes import list_nodes
 from controller.tables import StateDocument
 from loa.cli.simulation.province import PERSON
@@ -81,6 +83,7 @@ def test_documents_for_a_box_that_is_away_are_sent_less_and_less() -> None:
     assert held
 
 
+@pytest.mark.slow
 def test_boxes_on_a_quiet_bus_know_the_time() -> None:
     """Their station polls them once a minute: a question would wait until its answer counts no more."""
     off_ms: list[int] = []
