@@ -6,7 +6,6 @@ from sqlalchemy import BigInteger, Table, bindparam, case, func
 from sqlmodel import Session, col, select
 
 from controller.tables import Node, NodeState
-from devices.protocol.envelope import encode
 from devices.protocol.reports import Health
 from loa.units import InstantMs, NodeId
 
@@ -25,16 +24,19 @@ _KEEP = (
 )
 
 
-def store_health(session: Session, batch: Iterable[Health], now: InstantMs) -> tuple[NodeId, ...]:
-    """Keep the newest health of each node; returns the nodes it was kept for. Signatures are checked before."""
-    newest: dict[NodeId, Health] = {}
-    for health in batch:
-        held = newest.get(health.node)
+def store_health(session: Session, batch: Iterable[tuple[Health, bytes]], now: InstantMs) -> tuple[NodeId, ...]:
+    """Keep the newest health of each node, with its bytes as they were signed; returns the nodes it was kept for.
+
+    Signatures are checked before.
+    """
+    newest: dict[NodeId, tuple[Health, bytes]] = {}
+    for health, body in batch:
+        held, _ = newest.get(health.node, (None, b""))
         if held is None or (held.session, held.at) <= (health.session, health.at):
-            newest[health.node] = health
+            newest[health.node] = health, body
     lines = [
-        {"of": one.node, "number": one.session, "now": now, "body": encode(one), "rate": one.link_rate}
-        for _, one in sorted(newest.items())
+        {"of": node, "number": one.session, "now": now, "body": body, "rate": one.link_rate}
+        for node, (one, body) in sorted(newest.items())
     ]
     if not lines:
         return ()

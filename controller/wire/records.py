@@ -8,6 +8,7 @@ from sqlmodel import Session
 from controller.services.health import store_health, store_presence
 from controller.services.receipts import record_receipts
 from controller.wire.reports import Believed
+from devices.protocol import cose
 from devices.protocol.reports import Health, Presence, PresenceState, Receipt
 from loa.units import InstantMs, NodeId
 
@@ -33,7 +34,11 @@ def keep_group(session: Session, believed: list[Believed], now: InstantMs) -> Ke
             hints[one.report.node] = (one.report.session, one.report.state is PresenceState.ONLINE)
     if hints:
         store_presence(session, hints, now)
-    healths = [one.report for one in believed if isinstance(one.report, Health)]
+    healths = [
+        (one.report, cose.read(one.payload, max_bytes=len(one.payload)).payload)
+        for one in believed
+        if isinstance(one.report, Health)
+    ]
     if healths:
         store_health(session, healths, now)
     receipts = [(one.report, one.payload) for one in believed if isinstance(one.report, Receipt)]

@@ -12,7 +12,6 @@ from devices.node.config import NodeConfig
 from devices.node.crew import Crew
 from devices.node.evidence import Sensor
 from devices.node.ledger import Ledger, Play
-from devices.node.limits import narrowest
 from devices.node.notes import Notes
 from devices.node.obedience import Obedience
 from devices.node.plan import Plan
@@ -27,7 +26,6 @@ from devices.node.store import RenditionStore
 from devices.node.timing import NodeTime
 from devices.protocol.documents import Settings, Timetable
 from devices.protocol.identity import NodeIdentity
-from devices.protocol.record import marks_told
 from devices.protocol.refusal import RefusalReason
 from devices.protocol.reports import AreaVersion, Health, ReceiptCause, ReceiptEvent, RefusalCount
 from devices.protocol.topics import node_subscriptions
@@ -108,7 +106,7 @@ class Node:
         self._conductor = Conductor(
             Parts(clock, self._time, self._store, speaker, self._ledger, self._notes, self._crew, self._after, sensor),
             volume=lambda: self._records.volume,
-            settings=lambda: narrowest((one for one, _ in self._records.settings.values()), self._records.area),
+            settings=lambda: self._records.in_force,
         )
         self._receiving = Receiving(
             identity=identity,
@@ -294,7 +292,7 @@ class Node:
             last_number=ledger.last_number,
             acknowledged=ledger.acknowledged,
             muted=not self._speaker.ready,
-            record=marks_told(records.heads),
+            record=records.marks,
         )
 
     def _sounding(self) -> Plan | None:

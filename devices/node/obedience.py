@@ -4,7 +4,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from devices.links.port import Delivery
-from devices.node.limits import narrowest
 from devices.node.ordering import Ordering
 from devices.node.plan import Plan, plan_of_entry
 from devices.node.receiving import stream_of
@@ -206,7 +205,7 @@ class Obedience:
     # Documents
 
     def settings(self) -> Settings | None:
-        return narrowest((document for document, _ in self._records.settings.values()), self._records.area)
+        return self._records.in_force
 
     def _take_document(self, payload: bytes) -> None:
         document = judge_document(payload, self._standing(), self._records.held_documents)

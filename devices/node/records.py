@@ -8,6 +8,7 @@ import contextlib
 import zlib
 from dataclasses import dataclass
 
+from devices.node.limits import narrowest
 from devices.node.ports import Storage
 from devices.protocol import cbor
 from devices.protocol.approval import ends_until
@@ -19,7 +20,7 @@ from devices.protocol.identity import NodeIdentity
 from devices.protocol.journal import framed, unframed
 from devices.protocol.judge import Held, HeldDocuments
 from devices.protocol.orders import Order
-from devices.protocol.record import RecordHead, with_head
+from devices.protocol.record import HeadMark, RecordHead, marks_told, with_head
 from devices.protocol.refusal import Malformed, WireRefusal
 from devices.protocol.seen import SeenOrders, record
 from loa.errors import Fault, Refused
@@ -54,12 +55,16 @@ class Records:
         self.placement: Placement | None = None
         self.timetables: dict[AreaPath, tuple[Timetable, Kept]] = {}
         self.settings: dict[AreaPath, tuple[Settings, Kept]] = {}
+        self.in_force: Settings | None = None
+        """Those of them that hold at this place."""
         self.seen = SeenOrders()
         self.orders: dict[Id16, tuple[Order, Kept]] = {}
         self.endings: dict[Id16, tuple[tuple[Order, Kept], ...]] = {}
         """STOP orders and updates by the broadcast that they end, kept until they expire: it may come later."""
         self.heads: tuple[RecordHead, ...] = ()
         """Of the centre's record, oldest first; none goes back."""
+        self.marks: tuple[HeadMark, ...] = ()
+        """Those of them that health tells."""
         self._head_payloads: dict[RecordHead, bytes] = {}
         self.volume = Percent(100)
         self.volume_set_at = InstantMs(0)
@@ -92,6 +97,7 @@ class Records:
             if isinstance(head, RecordHead):
                 self.heads = (*self.heads, head)
                 self._head_payloads[head] = payload
+        self.marks = marks_told(self.heads)
 
     def _recover_documents(self) -> None:
         for name in self._storage.names("documents/"):
@@ -103,6 +109,7 @@ class Records:
                 self.settings[message.area] = (message, kept)
             else:
                 self._storage.delete(name)
+        self._look_what_holds()
 
     def _recover_orders(self) -> None:
         for name in [*self._storage.names("orders/"), *self._storage.names("stops/")]:
@@ -167,6 +174,7 @@ class Records:
         """Documents of areas that the node has left go with its old place."""
         self._storage.write("placement", _packed(Kept(payload, ())))
         self.placement = placement
+        self._look_what_holds()
         for held in (self.timetables, self.settings):
             for area in [one for one in held if not one.covers(placement.area)]:
                 del held[area]
@@ -180,13 +188,17 @@ class Records:
             self.timetables[document.area] = (document, kept)
         else:
             self.settings[document.area] = (document, kept)
+            self._look_what_holds()
+
+    def _look_what_holds(self) -> None:
+        self.in_force = narrowest((one for one, _ in self.settings.values()), self.area)
 
     def keep_head(self, head: RecordHead, payload: bytes) -> None:
         """As it was signed, so that an auditor with this box in hand can show it."""
         heads = with_head(head, self.heads)
         payloads = {one: payload if one == head else self._head_payloads[one] for one in heads}
         self._storage.write(HEADS, b"".join(map(framed, payloads.values())))
-        self.heads, self._head_payloads = heads, payloads
+        self.heads, self._head_payloads, self.marks = heads, payloads, marks_told(heads)
 
     def remember_order(self, order: Order, payload: bytes) -> None:
         """So that it is obeyed once."""

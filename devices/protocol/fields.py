@@ -7,6 +7,7 @@ critical keys; a reader ignores keys it does not know unless they are listed the
 import dataclasses
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from devices.protocol.refusal import Malformed
@@ -137,7 +138,7 @@ def many(form: Form, most: int) -> Form:
 
 def nested(cls: type[Any]) -> Form:
     """A map with the fields of another dataclass."""
-    return _Form(f"map: {cls.__name__}", to_map, lambda raw: from_map(cls, raw))
+    return _Form(f"map: {cls.__name__}", to_map, partial(from_map, cls))
 
 
 def wire(key: int, form: Form, *, default: Any = _NO_DEFAULT) -> Any:
@@ -165,20 +166,24 @@ class _Steps:
     reading: tuple[tuple[str, int, Callable[[object], Any], object], ...]
     """Name, key, how to read it, and its default, or `_NO_DEFAULT`."""
     writing: tuple[tuple[str, int, Callable[[Any], object], object], ...]
+    check: Callable[[Any], None] | None
+    """What a class asks of its fields together."""
 
 
-def _steps_of(cls: type[Any]) -> _Steps:
-    found = _STEPS.get(cls)
-    if found is None:
+class _AllSteps(dict[Any, _Steps]):
+    """Of every class that was met."""
+
+    def __missing__(self, cls: Any) -> _Steps:
         plans = [(plan, _NO_DEFAULT if plan.required else plan.default) for plan in plan_of(cls)]
-        found = _STEPS[cls] = _Steps(
+        found = self[cls] = _Steps(
             tuple((plan.name, plan.key, plan.form.read, default) for plan, default in plans),
             tuple((plan.name, plan.key, plan.form.write, default) for plan, default in plans),
+            getattr(cls, "__post_init__", None),
         )
-    return found
+        return found
 
 
-_STEPS: dict[Any, _Steps] = {}
+_STEPS = _AllSteps()
 
 
 def plan_of(cls: Any) -> tuple[FieldPlan, ...]:
@@ -208,7 +213,7 @@ def to_map(value: object) -> dict[int, object]:
     """The wire map of a dataclass, without the type header."""
     result: dict[int, object] = {}
     held = vars(value)
-    for name, key, write, default in _steps_of(type(value)).writing:
+    for name, key, write, default in _STEPS[type(value)].writing:
         item = held[name]
         if default is _NO_DEFAULT or item != default:
             result[key] = write(item)
@@ -219,10 +224,12 @@ def from_map(cls: type[T], raw: object, *, header: bool = False) -> T:
     """Read a dataclass from its wire map. Only a whole message has the `header` keys 0 to 2. Raises Malformed."""
     if not isinstance(raw, dict):
         raise Malformed(f"{cls.__name__} is not a map")
-    found: dict[str, Any] = {}
-    name = ""
+    steps = _STEPS[cls]
+    # As `cls(**found)` with every field given, but without the call for each that a frozen class makes.
+    made = object.__new__(cls)
+    found, name = vars(made), ""
     try:
-        for name, key, read, default in _steps_of(cls).reading:
+        for name, key, read, default in steps.reading:
             if key in raw:
                 found[name] = read(raw[key])
             elif default is _NO_DEFAULT:
@@ -233,16 +240,8 @@ def from_map(cls: type[T], raw: object, *, header: bool = False) -> T:
         raise Malformed(f"{cls.__name__}.{name}: {error.detail}") from error
     if header and KEY_CRITICAL in raw:
         _check_critical(cls, raw[KEY_CRITICAL])
-    return _made(cls, found)
-
-
-def _made(cls: type[T], found: dict[str, Any]) -> T:
-    """As `cls(**found)` with every field given, but without the call for each that a frozen class makes."""
-    made = object.__new__(cls)
-    vars(made).update(found)
-    check = getattr(made, "__post_init__", None)
-    if check is not None:
-        check()
+    if steps.check is not None:
+        steps.check(made)
     return made
 
 

@@ -379,7 +379,7 @@ def judge_report(payload: bytes, *, topic_node: str, public_key: bytes, retained
     """
     opened = open_any(payload)
     message = opened.message if isinstance(opened, Sealed) else opened
-    if not isinstance(message, Receipt | Health | Presence | Want | TimeRequest):
+    if not isinstance(message, Report):
         raise Malformed(f"a {type(message).__name__} where a node's report belongs")
     if message.node != topic_node:
         raise WireRefusal(RefusalReason.WRONG_TARGET, f"{message.node} on a topic of {topic_node[:40]}")

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -70,15 +71,19 @@ def test_quiet_ones_are_last_and_alone(tmp_path: Path, loud: int, processes: int
 
 @pytest.mark.slow
 def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
-    """What a terminal does: SIGINT to all of the foreground's processes. Fixtures end what they began."""
+    """What a terminal does: SIGINT to all of the foreground's processes. Fixtures end what they began.
+
+    The children say that they are there, a second after they are: Python loses an interrupt that meets it in the wrong
+    place, and nobody strikes Ctrl-C in a test's first microseconds.
+    """
+    says = f"sleep 1; touch {shlex.quote(str(tmp_path))}/$$.child; exec sleep 300"
     (tmp_path / "test_long.py").write_text(
-        "import pathlib, subprocess, time\nimport pytest\n"
+        "import subprocess, time\nimport pytest\n"
         "@pytest.fixture\ndef child():\n"
-        "    child = subprocess.Popen(['sleep', '300'], start_new_session=True)\n"
+        f"    child = subprocess.Popen(['sh', '-c', {says!r}], start_new_session=True)\n"
         "    yield child\n    child.kill()\n    child.wait()\n"
         "@pytest.mark.parametrize('number', range(4))\n"
-        "def test_long(child, number):\n"
-        f"    pathlib.Path({str(tmp_path)!r}, f'{{child.pid}}.child').touch()\n    time.sleep(300)\n"
+        "def test_long(child, number):\n    time.sleep(300)\n"
     )
     command = _pytest(tmp_path, "-n", "2", "--dist", "loadscope")
     run = subprocess.Popen(

@@ -16,7 +16,7 @@ from controller.services.settings_changes import change_settings
 from controller.services.streams import due_streams, stream_ended
 from controller.tables import Broadcast, BroadcastNode, OwedOrder, RecordEntry
 from devices.protocol.documents import Hours
-from devices.protocol.envelope import open_sealed
+from devices.protocol.envelope import encode, open_sealed
 from devices.protocol.orders import Order, OrderAction
 from devices.protocol.refusal import RefusalReason
 from devices.protocol.reports import Acknowledgement, AreaVersion, Health, ReceiptCause, ReceiptEvent
@@ -88,7 +88,7 @@ def test_the_start_waits_for_the_slowest_link_that_lacks_the_audio(world: World)
         health("ct-2", link_rate=100_000),
         health("ct-3", link_rate=100, renditions=(Digest(digest),)),
     ]
-    world.run(lambda s: store_health(s, reports, world.clock.now_ms()))
+    world.run(lambda s: store_health(s, [(one, encode(one)) for one in reports], world.clock.now_ms()))
     # 15 s at the slowest rate, after the half second in which its listeners are told of the stream; a fifth more.
     assert issue(world, bulletins=[view.id]).start_at == world.clock.at + 18_600
     world.clock.at += 91_000  # all silent now

@@ -106,7 +106,7 @@ def test_liveness(world: World) -> None:
     health = Health(
         node=NodeId("ct-1"), session=1, at=world.clock.now_ms(), uptime_s=1, epoch=b"12345678", link_rate=9000
     )
-    world.run(lambda s: store_health(s, [health], world.clock.now_ms()))
+    world.run(lambda s: store_health(s, [(health, encode(health))], world.clock.now_ms()))
     view = world.run(lambda s: nodes.node(s, world.ctx, "ct-1"))
     assert (view.state, view.link_rate, view.health) == ("online", 9000, health)
     world.clock.at += 90_000
