@@ -15,6 +15,7 @@ from controller.permissions import Permission
 from controller.services.alerts import alert_row
 from controller.services.areas import areas_seen, lies_in
 from controller.services.context import Changed, Context, Outgoing, OutOrder, note_deed, widest
+from controller.services.health import health_in
 from controller.services.nodes import is_silent
 from controller.services.owed import is_curable, send_at_once
 from controller.services.routes import routes_of
@@ -31,10 +32,9 @@ from controller.tables import (
     OwedOrder,
     ReceiptRow,
 )
-from devices.protocol.envelope import decode
 from devices.protocol.orders import OrderAction
-from devices.protocol.refusal import Malformed, RefusalReason
-from devices.protocol.reports import Health, ReceiptCause, ReceiptEvent
+from devices.protocol.refusal import RefusalReason
+from devices.protocol.reports import ReceiptCause, ReceiptEvent
 from loa.errors import Refused
 from loa.names import AreaPath
 from loa.precedence import Precedence
@@ -294,11 +294,8 @@ def _with_speakers(session: Session, facts: Sequence[NodeFacts]) -> list[NodeFac
 
 
 def _is_muted(body: bytes | None) -> bool:
-    try:
-        health = None if body is None else decode(body)
-    except Malformed:
-        return False
-    return isinstance(health, Health) and health.muted
+    health = health_in(body)
+    return health is not None and health.muted
 
 
 def _as_closed(line: Line, closed: AlertBoard | None) -> Line:

@@ -6,6 +6,8 @@ from sqlalchemy import BigInteger, Table, bindparam, case, func
 from sqlmodel import Session, col, select
 
 from controller.tables import Node, NodeState
+from devices.protocol.envelope import decode
+from devices.protocol.refusal import Malformed
 from devices.protocol.reports import Health
 from loa.units import InstantMs, NodeId
 
@@ -51,6 +53,15 @@ def store_health(session: Session, batch: Iterable[tuple[Health, bytes]], now: I
         session.connection().execute(_KEEP, [line for line in lines if line["of"] in known])
         session.expire_all()
     return tuple(sorted(known))
+
+
+def health_in(body: bytes | None) -> Health | None:
+    """What is kept of a node, read again; None where it never said any, or in a way that this release cannot read."""
+    try:
+        said = decode(body) if body else None
+    except Malformed:
+        return None
+    return said if isinstance(said, Health) else None
 
 
 def store_presence(session: Session, hints: Mapping[NodeId, tuple[int, bool]], now: InstantMs) -> None:

@@ -8,12 +8,13 @@ from sqlmodel import Session, col, select
 from controller.permissions import Permission
 from controller.services.areas import lies_in, place_for
 from controller.services.context import Changed, Context, OutControl, Outgoing, note_deed
+from controller.services.health import health_in
 from controller.services.orders import Targets, give_order
 from controller.services.settings import settings_of
 from controller.services.sight import node_row, nodes_seen, targets_for
 from controller.tables import BrokerLogin, Node, NodeKey, NodeState, StateDocument, Station
 from devices.protocol.documents import Placement
-from devices.protocol.envelope import decode, seal
+from devices.protocol.envelope import seal
 from devices.protocol.orders import Order, OrderAction
 from devices.protocol.renewal import next_version
 from devices.protocol.reports import Health
@@ -268,8 +269,7 @@ def trust_lags(health: Health | None, health_at: int | None, version: int, issue
 
 
 def _view(row: Node, state: NodeState | None, now: InstantMs, interval_s: int, trust: StateDocument | None) -> NodeView:
-    said = decode(state.health) if state is not None and state.health else None
-    health = said if isinstance(said, Health) else None
+    health = None if state is None else health_in(state.health)
     health_at = state.health_at if state else None
     if row.retired_at is not None:
         how = "retired"

@@ -8,12 +8,10 @@ from controller.chain import Entry
 from controller.recordfile import EntryLine, Header, written
 from controller.services.chain import entry_of
 from controller.services.context import Context
+from controller.services.health import health_in
 from controller.services.record import sign_head
 from controller.tables import NodeState, RecordEntry, RecordHeadRow, StateDocument
-from devices.protocol.envelope import decode
 from devices.protocol.record import HeadMark
-from devices.protocol.refusal import WireRefusal
-from devices.protocol.reports import Health
 from devices.protocol.topics import AreaChannel
 
 _AT_ONCE = 1000
@@ -65,10 +63,7 @@ def told_heads(session: Session) -> list[tuple[str, HeadMark]]:
     """The heads of the record that each node says it was told: the newest, and the last of each lost branch."""
     found = []
     for node, payload in session.exec(select(NodeState.node, NodeState.health).order_by(col(NodeState.node))):
-        try:
-            health = decode(payload) if payload else None
-        except WireRefusal:
-            continue
-        if isinstance(health, Health):
+        health = health_in(payload)
+        if health is not None:
             found += [(node, mark) for mark in health.record]
     return found

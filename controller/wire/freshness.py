@@ -4,11 +4,10 @@ from collections.abc import Iterable
 
 from sqlmodel import Session, col, select
 
+from controller.services.health import health_in
 from controller.store import Database
 from controller.tables import Node, NodeState
 from controller.wire.reports import Believed
-from devices.protocol.envelope import decode
-from devices.protocol.refusal import WireRefusal
 from devices.protocol.reports import Health
 
 
@@ -58,10 +57,7 @@ def _held(session: Session) -> dict[str, Health]:
     found: dict[str, Health] = {}
     query = select(NodeState.node, NodeState.health).join(Node, col(Node.id) == col(NodeState.node))
     for node, payload in session.exec(query.where(col(Node.retired_at).is_(None))):
-        try:
-            message = decode(payload) if payload else None
-        except WireRefusal:  # of another version
-            continue
-        if isinstance(message, Health):
-            found[node] = message
+        health = health_in(payload)
+        if health is not None:
+            found[node] = health
     return found

@@ -106,7 +106,7 @@ class Node:
         self._conductor = Conductor(
             Parts(clock, self._time, self._store, speaker, self._ledger, self._notes, self._crew, self._after, sensor),
             volume=lambda: self._records.volume,
-            settings=lambda: self._records.in_force,
+            settings=lambda: self._records.settings_here,
         )
         self._receiving = Receiving(
             identity=identity,

@@ -205,7 +205,7 @@ class Obedience:
     # Documents
 
     def settings(self) -> Settings | None:
-        return self._records.in_force
+        return self._records.settings_here
 
     def _take_document(self, payload: bytes) -> None:
         document = judge_document(payload, self._standing(), self._records.held_documents)

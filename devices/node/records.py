@@ -55,7 +55,7 @@ class Records:
         self.placement: Placement | None = None
         self.timetables: dict[AreaPath, tuple[Timetable, Kept]] = {}
         self.settings: dict[AreaPath, tuple[Settings, Kept]] = {}
-        self.in_force: Settings | None = None
+        self.settings_here: Settings | None = None
         """Those of them that hold at this place."""
         self.seen = SeenOrders()
         self.orders: dict[Id16, tuple[Order, Kept]] = {}
@@ -191,7 +191,7 @@ class Records:
             self._look_what_holds()
 
     def _look_what_holds(self) -> None:
-        self.in_force = narrowest((one for one, _ in self.settings.values()), self.area)
+        self.settings_here = narrowest((one for one, _ in self.settings.values()), self.area)
 
     def keep_head(self, head: RecordHead, payload: bytes) -> None:
         """As it was signed, so that an auditor with this box in hand can show it."""

@@ -121,7 +121,7 @@ def read(data: bytes, *, max_bytes: int) -> Signed:
 
 
 def _as_written(data: bytes) -> Signed | None:
-    """A COSE_Sign1 that is to the byte as `sign1` writes them: nearly all that ever comes. None for any other."""
+    """A COSE_Sign1 of less than 64 KiB, to the byte as `sign1` writes it: nearly all that comes. None for others."""
     ends, first = len(data) - 66, data[17:18]
     begins = 18 if first < b"\x58" else 19 if first == b"\x58" else 20
     payload = data[begins:ends]

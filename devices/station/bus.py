@@ -5,6 +5,7 @@ An order waits for at most the frame that is being sent, one that waits in the p
 
 import asyncio
 import logging
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -161,15 +162,17 @@ class BusMaster:
     def poll_soon(self) -> None:
         """Something is new: whoever was polled rarely is polled as usual again."""
         self._said_s = self._clock.monotonic_s()
-        for address in self.drops:
-            self.poll_within(address, BUSY_POLL_S)  # never sooner than a busy bus would: polls cost audio
+        soon_s = self._said_s + BUSY_POLL_S  # never sooner than a busy bus would: polls cost audio
+        for drop in self.drops.values():
+            if drop.present:
+                drop.poll_at_s = min(drop.poll_at_s, soon_s)
         self._work.set()
 
-    def poll_within(self, address: int, seconds: float) -> None:
-        """The turn of one that answers, at the latest then."""
+    def poll_next(self, address: int) -> None:
+        """One that answers is known to have something to say: its turn comes next."""
         drop = self.drops.get(address)
         if drop is not None and drop.present:
-            drop.poll_at_s = min(drop.poll_at_s, self._clock.monotonic_s() + seconds)
+            drop.poll_at_s = min(drop.poll_at_s, self._clock.monotonic_s())
             self._work.set()
 
     def forget_audio(self) -> None:
@@ -255,6 +258,7 @@ class BusMaster:
         self._heard_s = 0.0
         unanswered_before = drop.unanswered
         drop.unanswered += 1
+        drop.poll_at_s = math.inf  # unless somebody asks for its next turn while it has this one
         drop.eager = False  # whoever falls silent in the middle of its words has no more of them
         await self._transmit(Frame(Opcode.POLL, drop.address, STATION, data=data))
         while not self._turn_over.is_set():
@@ -269,7 +273,7 @@ class BusMaster:
         elif drop.unanswered == _ABSENT_AFTER:
             _log.warning("node %s at address %d does not answer", drop.node, drop.address)
         self._free_s = self._clock.monotonic_s()
-        drop.poll_at_s = self._free_s + self._poll_again_s(drop, any(self._queues))
+        drop.poll_at_s = min(drop.poll_at_s, self._free_s + self._poll_again_s(drop, any(self._queues)))
 
     def _poll_again_s(self, drop: Drop, busy: bool) -> float:
         if drop.eager:

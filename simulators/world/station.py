@@ -39,7 +39,7 @@ class StationBox:
     def _turn_of(self, address: int) -> None:
         """At once: of the many questions of a real day, some fall right before a poll, and those tell the time."""
         if self.relay is not None:
-            self.relay.bus.poll_within(address, 0.0)
+            self.relay.bus.poll_next(address)
 
     def add(self, node: NodeId) -> int:
         """Give a node the next address; it counts from the station's next start on."""

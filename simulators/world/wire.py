@@ -1,7 +1,7 @@
 """A serial bus in virtual time: one pair of wires, a real rate, noise, cuts and collisions; no ports, no threads."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 
 from devices.links.port import Delivery, LinkListener
@@ -131,9 +131,17 @@ class WiredLink(SerialLink):
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False, urgent: bool = False) -> bool:
         taken = super().publish(topic, payload, qos=qos, retain=retain, urgent=urgent)
-        if taken and self._name not in self._wires.cut:
-            self.has_words()
+        if taken:
+            self._wants_its_turn()
         return taken
+
+    def listen(self, topics: Iterable[str]) -> None:
+        super().listen(topics)
+        self._wants_its_turn()
+
+    def _wants_its_turn(self) -> None:
+        if self._name not in self._wires.cut:
+            self.has_words()
 
     def _changed(self, there: bool) -> None:
         self.reach_changed(there)

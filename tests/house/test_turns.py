@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -92,6 +93,7 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
     try:
         while len(children := list(tmp_path.glob("*.child"))) < 2:
             assert run.poll() is None
+            time.sleep(0.05)  # what it waits for wants the processor
         os.killpg(run.pid, signal.SIGINT)
         said, _ = run.communicate(timeout=30)
     finally:

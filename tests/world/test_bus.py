@@ -50,41 +50,55 @@ class _Node:
 class Bus:
     """One master, one drop, and somebody who counts the polls on their wires."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, loop: VirtualLoop, slowest_poll_s: float, master_lost_s: float) -> None:
         clock = VirtualClock(loop, InstantMs(1_795_400_000_000))
         self.wires = Wires(Chance(1))
         self.station, self.node = _Station(loop), _Node(loop)
         self.drop = Drop(1, NODE)
-        self.master = BusMaster(STATION_PATH, BAUD, [self.drop], clock, self.station, open_port=self.wires.open)
+        self.master = BusMaster(
+            STATION_PATH,
+            BAUD,
+            [self.drop],
+            clock,
+            self.station,
+            open_port=self.wires.open,
+            slowest_poll_s=slowest_poll_s,
+        )
         self.master.uplink = True
-        self.link = WiredLink(self.wires, 1, NODE, clock, master_lost_s=MASTER_LOST_S)
+        self.link = WiredLink(self.wires, 1, NODE, clock, master_lost_s=master_lost_s)
+        self.link.has_words = lambda: self.master.poll_next(1)
         self.link.listen([TOPIC])
         self.polls: list[float] = []
-        self._reader, self._loop = FrameReader(), loop
+        self._reader, self.loop = FrameReader(), loop
         self.wires.open("tap", BAUD, self._tapped, lambda _reason: None)
 
     def _tapped(self, data: bytes) -> None:
-        self.polls += [self._loop.time() for frame in self._reader.feed(data) if frame.opcode is Opcode.POLL]
+        self.polls += [self.loop.time() for frame in self._reader.feed(data) if frame.opcode is Opcode.POLL]
 
     def polls_since(self, instant_s: float) -> int:
         return sum(at >= instant_s for at in self.polls)
 
     def now(self) -> float:
-        return self._loop.time()
+        return self.loop.time()
 
     async def passes(self, seconds: float) -> float:
         """Let time pass; the instant at which it began to."""
-        began = self._loop.time()
-        clock = VirtualClock(self._loop, InstantMs(0))
+        began = self.loop.time()
+        clock = VirtualClock(self.loop, InstantMs(0))
         await clock.sleep(seconds)
         return began
 
 
-def on_a_bus(act: Callable[[Bus], Coroutine[None, None, None]]) -> None:
+def on_a_bus(
+    act: Callable[[Bus], Coroutine[None, None, None]],
+    *,
+    slowest_poll_s: float = SLOWEST_POLL_S,
+    master_lost_s: float = MASTER_LOST_S,
+) -> None:
     loop = VirtualLoop()
 
     async def main() -> None:
-        bus = Bus(loop)
+        bus = Bus(loop, slowest_poll_s, master_lost_s)
         bus.master.start()
         await bus.link.start(bus.node)
         await bus.passes(5)
@@ -160,3 +174,34 @@ def test_a_box_that_is_cut_off_a_quiet_bus_knows_within_its_time_and_a_spoilt_po
         assert bus.node.told[1][0] - began < MASTER_LOST_S * 1.25
 
     on_a_bus(cut)
+
+
+def test_on_a_bus_that_is_polled_rarely_whoever_has_something_to_say_is_polled_next() -> None:
+    """Whenever that is: in a turn of its own, too, when it has just answered that there is nothing."""
+
+    async def rarely(bus: Bus) -> None:
+        answer = bus.link._answer
+        for after_s in (0.0, 0.001, 0.003, 0.006, 0.02, 1.0):
+            published: list[float] = []
+
+            def publish(published: list[float] = published) -> None:
+                published.append(bus.now())
+                bus.link.publish(f"loa/1/n/{NODE}/time", b"what time is it?")
+
+            def answered(grant: int, after_s: float = after_s, publish: Callable[[], None] = publish) -> None:
+                bus.link._answer = answer  # type: ignore[method-assign]
+                answer(grant)
+                bus.loop.call_later(after_s, publish)
+
+            await bus.passes(900)
+            bus.link._answer = answered  # type: ignore[method-assign]
+            await bus.passes(70)
+            said_at, message = bus.station.said[-1]
+            assert message.body.endswith(b"what time is it?")
+            assert said_at - published[0] < 0.1, after_s
+        await bus.passes(900.5)
+        bus.link.listen([TOPIC, "loa/1/m/other"])
+        await bus.passes(0.2)
+        assert "loa/1/m/other" in bus.drop.listens
+
+    on_a_bus(rarely, slowest_poll_s=60.0, master_lost_s=240.0)

@@ -4,13 +4,16 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from controller.media import MediaStore
 from controller.services import areas, bulletins, nodes
+from controller.services.health import store_health, store_presence
 from controller.services.settings import ensure_settings, settings_of
 from controller.services.settings_changes import change_settings
+from devices.protocol import cbor
 from devices.protocol.documents import Hours, Placement, Settings
 from devices.protocol.envelope import encode, open_sealed
 from devices.protocol.media import manifest_for
@@ -100,8 +103,6 @@ def test_volume_and_tone_are_orders(world: World) -> None:
 
 
 def test_liveness(world: World) -> None:
-    from controller.services.health import store_health, store_presence
-
     assert world.run(lambda s: nodes.node(s, world.ctx, "ct-1")).state == "never"
     health = Health(
         node=NodeId("ct-1"), session=1, at=world.clock.now_ms(), uptime_s=1, epoch=b"12345678", link_rate=9000
@@ -117,6 +118,20 @@ def test_liveness(world: World) -> None:
     assert world.run(lambda s: nodes.node(s, world.ctx, "ct-1")).state == "silent"  # presence is a hint, never proof
     world.run(lambda s: nodes.retire_node(s, world.ctx, id="ct-1"))
     assert "ct-1" not in world.run(nodes.node_keys)
+
+
+def test_a_health_of_another_release_is_none(world: World) -> None:
+    """Kept as it was signed, it may say what this release reads otherwise; nobody else's is lost for that."""
+    healths = {
+        name: Health(node=NodeId(name), session=1, at=world.clock.now_ms(), uptime_s=1, epoch=b"12345678")
+        for name in ("ct-1", "ct-2")
+    }
+    other = cbor.dumps({**cast(dict[int, object], cbor.loads(encode(healths["ct-1"]), max_bytes=999)), 4: "session"})
+    kept = [(healths["ct-1"], other), (healths["ct-2"], encode(healths["ct-2"]))]
+    world.run(lambda s: store_health(s, kept, world.clock.now_ms()))
+    views = {str(view.id): view for view in world.run(lambda s: nodes.list_nodes(s, world.ctx))}
+    assert (views["ct-1"].state, views["ct-1"].health) == ("online", None)
+    assert (views["ct-2"].state, views["ct-2"].health) == ("online", healths["ct-2"])
 
 
 def test_approval_names_the_content(world: World) -> None:
