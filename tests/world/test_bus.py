@@ -8,6 +8,7 @@ from devices.links.serial_frames import FrameReader, Opcode
 from devices.links.serial_messages import BusMessage, pack
 from devices.station.bus import ABSENT_POLL_S, SLOWEST_POLL_S, BusMaster, Drop, Urgency
 from loa.units import InstantMs, NodeId
+from simulators.world import wire
 from simulators.world.chance import Chance
 from simulators.world.loop import VirtualClock, VirtualLoop, run_virtually
 from simulators.world.wire import BAUD, STATION_PATH, WiredLink, Wires
@@ -66,7 +67,6 @@ class Bus:
         )
         self.master.uplink = True
         self.link = WiredLink(self.wires, 1, NODE, clock, master_lost_s=master_lost_s)
-        self.link.has_words = lambda: self.master.poll_next(1)
         self.link.listen([TOPIC])
         self.polls: list[float] = []
         self._reader, self.loop = FrameReader(), loop
@@ -180,6 +180,7 @@ def test_on_a_bus_that_is_polled_rarely_whoever_has_something_to_say_is_polled_n
     """Whenever that is: in a turn of its own, too, when it has just answered that there is nothing."""
 
     async def rarely(bus: Bus) -> None:
+        bus.link.has_words = lambda: bus.master.poll_next(1)
         answer = bus.link._answer
         for after_s in (0.0, 0.001, 0.003, 0.006, 0.02, 1.0):
             published: list[float] = []
@@ -204,4 +205,4 @@ def test_on_a_bus_that_is_polled_rarely_whoever_has_something_to_say_is_polled_n
         await bus.passes(0.2)
         assert "loa/1/m/other" in bus.drop.listens
 
-    on_a_bus(rarely, slowest_poll_s=60.0, master_lost_s=240.0)
+    on_a_bus(rarely, slowest_poll_s=wire.SLOWEST_POLL_S, master_lost_s=wire.MASTER_LOST_S)
