@@ -163,9 +163,8 @@ class FieldPlan:
 class _Steps:
     """A plan as the loops of reading and writing take it: they run for every message."""
 
-    reading: tuple[tuple[str, int, Callable[[object], Any], object], ...]
-    """Name, key, how to read it, and its default, or `_NO_DEFAULT`."""
-    writing: tuple[tuple[str, int, Callable[[Any], object], object], ...]
+    fields: tuple[tuple[str, int, Callable[[object], Any], Callable[[Any], object], object], ...]
+    """Name, key, how to read it, how to write it, and its default, or `_NO_DEFAULT`."""
     check: Callable[[Any], None] | None
     """What a class asks of its fields together."""
 
@@ -174,12 +173,11 @@ class _AllSteps(dict[Any, _Steps]):
     """Of every class that was met."""
 
     def __missing__(self, cls: Any) -> _Steps:
-        plans = [(plan, _NO_DEFAULT if plan.required else plan.default) for plan in plan_of(cls)]
-        found = self[cls] = _Steps(
-            tuple((plan.name, plan.key, plan.form.read, default) for plan, default in plans),
-            tuple((plan.name, plan.key, plan.form.write, default) for plan, default in plans),
-            getattr(cls, "__post_init__", None),
+        fields = tuple(
+            (plan.name, plan.key, plan.form.read, plan.form.write, _NO_DEFAULT if plan.required else plan.default)
+            for plan in plan_of(cls)
         )
+        found = self[cls] = _Steps(fields, getattr(cls, "__post_init__", None))
         return found
 
 
@@ -213,7 +211,7 @@ def to_map(value: object) -> dict[int, object]:
     """The wire map of a dataclass, without the type header."""
     result: dict[int, object] = {}
     held = vars(value)
-    for name, key, write, default in _STEPS[type(value)].writing:
+    for name, key, _, write, default in _STEPS[type(value)].fields:
         item = held[name]
         if default is _NO_DEFAULT or item != default:
             result[key] = write(item)
@@ -229,7 +227,7 @@ def from_map(cls: type[T], raw: object, *, header: bool = False) -> T:
     made = object.__new__(cls)
     found, name = vars(made), ""
     try:
-        for name, key, read, default in steps.reading:
+        for name, key, read, _, default in steps.fields:
             if key in raw:
                 found[name] = read(raw[key])
             elif default is _NO_DEFAULT:
