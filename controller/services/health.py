@@ -27,15 +27,12 @@ _KEEP = (
 
 
 def store_health(session: Session, batch: Iterable[tuple[Health, bytes]], now: InstantMs) -> tuple[NodeId, ...]:
-    """Keep the newest health of each node, with its bytes as they were signed; returns the nodes it was kept for.
+    """Keep the last health of each node, with its bytes as they were signed; returns the nodes it was kept for.
 
-    Signatures are checked before.
+    batch: in the order in which they came. Signatures are checked before, and that each is news after the one before:
+    its `at` does not tell, since a box that has just learned the time may say an earlier one than by its own clock.
     """
-    newest: dict[NodeId, tuple[Health, bytes]] = {}
-    for health, body in batch:
-        held, _ = newest.get(health.node, (None, b""))
-        if held is None or (held.session, held.at) <= (health.session, health.at):
-            newest[health.node] = health, body
+    newest = {health.node: (health, body) for health, body in batch}
     lines = [
         {"of": node, "number": one.session, "now": now, "body": body, "rate": one.link_rate}
         for node, (one, body) in sorted(newest.items())

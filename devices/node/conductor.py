@@ -58,7 +58,7 @@ class Conductor:
 
     def add(self, plan: Plan) -> None:
         """An accepted order. An emergency is given the air before anything is written down."""
-        if plan.id in self._airings or plan.id in self.stage.ending or self._ledger.play(plan.id) is Play.OVER:
+        if plan.id in self._airings or plan.id in self.stage.ending or self._ledger.over(plan.id):
             return
         self._airings[plan.id] = Airing(plan)
         if not self._heard_before(plan):
@@ -98,6 +98,13 @@ class Conductor:
         self.stage.end(airing, self._cancelled(airing, cause), cause)
         self.reconsider()
         return True
+
+    def give_up(self, subject: Id16) -> None:
+        """Its time has passed without it, and that is certain: told, with the reason. One that has begun goes on."""
+        plan = self.find(subject)
+        if plan is not None and not self._done(subject):
+            airing = self._airings.get(subject) or Airing(plan)
+            self.stage.end(airing, ReceiptEvent.SKIPPED, self._why_missed(airing))
 
     def _left(self, subject: Id16) -> None:
         self._airings.pop(subject, None)
@@ -332,7 +339,7 @@ class Conductor:
     # Asking
 
     def _done(self, subject: Id16) -> bool:
-        return self._ledger.begun(subject)
+        return self._ledger.done(subject)
 
     def _heard_before(self, plan: Plan) -> bool:
         """Under another id, before it was moved. An emergency's update is heard all the same."""

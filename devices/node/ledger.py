@@ -30,6 +30,8 @@ class Play(IntEnum):
     READY = 1
     BEGUN = 2
     OVER = 3
+    MISSED = 4
+    """Over, and it never began: what it is moved to may still be heard."""
 
 
 class Ledger:
@@ -90,7 +92,7 @@ class Ledger:
         except WireRefusal:
             return
         if isinstance(receipt, Receipt) and receipt.subject in self._plays and receipt.event in _TERMINAL:
-            self._plays[receipt.subject] = Play.OVER
+            self._plays[receipt.subject] = self._end_of(receipt.subject)
 
     def unfinished(self) -> tuple[Id16, ...]:
         """Begun and not ended: after a restart, nobody knows how much of them was heard."""
@@ -101,14 +103,29 @@ class Ledger:
 
     def begun(self, subject: Id16) -> bool:
         """Whether it has begun here, ever."""
+        return self.play(subject) in (Play.BEGUN, Play.OVER)
+
+    def over(self, subject: Id16) -> bool:
+        """Whether it has come to its end here, heard or not."""
+        return self._plays.get(subject, Play.READY) >= Play.OVER
+
+    def done(self, subject: Id16) -> bool:
+        """Whether it has begun or come to its end here: it does not begin any more."""
         return self._plays.get(subject, Play.READY) >= Play.BEGUN
+
+    def mark_over(self, subject: Id16) -> None:
+        """As `mark`, with what it comes to."""
+        self.mark(self._end_of(subject), subject)
+
+    def _end_of(self, subject: Id16) -> Play:
+        return Play.OVER if self.begun(subject) else Play.MISSED
 
     def mark(self, play: Play, *subjects: Id16) -> None:
         """Durable on return. Raises Fault(storage_full); an end is then remembered until the next start at least."""
         rising = [one for one in subjects if self._plays.get(one, 0) < play]
         if not rising:
             return
-        if play is Play.OVER:
+        if play >= Play.OVER:
             self._plays.update(dict.fromkeys(rising, play))
         self._storage.append(PLAYS, b"".join(framed(cbor.dumps([one, int(play)])) for one in rising))
         for one in rising:

@@ -11,7 +11,7 @@ from devices.node.conductor import Conductor
 from devices.node.config import NodeConfig
 from devices.node.crew import Crew
 from devices.node.evidence import Sensor
-from devices.node.ledger import Ledger, Play
+from devices.node.ledger import Ledger
 from devices.node.notes import Notes
 from devices.node.obedience import Obedience
 from devices.node.plan import Plan
@@ -190,12 +190,12 @@ class Node:
             if order is not None and order[0].precedence is Precedence.EMERGENCY:
                 continue
             self._notes.note(ReceiptEvent.UNCONFIRMED, subject, cause=ReceiptCause.POWER_FAILED)
-            self._ledger.mark(Play.OVER, subject)
+            self._ledger.mark_over(subject)
             self._records.forget_order(subject)
 
     def _resume_orders(self) -> None:
         for order, kept in list(self._records.orders.values()):
-            if self._ledger.play(order.id) is Play.OVER or self._records.authority.is_revoked(*kept.basis):
+            if self._ledger.over(order.id) or self._records.authority.is_revoked(*kept.basis):
                 self._records.forget_order(order.id)
                 continue
             plan = self._obedience.ordering.plan(order, kept.basis)

@@ -78,7 +78,7 @@ class Stage:
             if not plan.is_emergency:
                 self.retry_later(airing)
         if plan.is_emergency:
-            self._after.leave(lambda: self._mark(Play.BEGUN, plan.id))
+            self._after.leave(lambda: self._mark_begun(plan.id))
         self.changed()
 
     def _place(self, airing: Airing, place: Place) -> None:
@@ -249,11 +249,12 @@ class Stage:
             act()
 
     def mark_over(self, subject: Id16) -> None:
-        self._mark(Play.OVER, subject)
-
-    def _mark(self, play: Play, subject: Id16) -> None:
         with contextlib.suppress(Fault):
-            self._ledger.mark(play, subject)
+            self._ledger.mark_over(subject)
+
+    def _mark_begun(self, subject: Id16) -> None:
+        with contextlib.suppress(Fault):
+            self._ledger.mark(Play.BEGUN, subject)
 
 
 _CAUSES = {

@@ -18,6 +18,7 @@ from tests.protocol.world import appointment, by_roots, id_of, key_of
 
 E, C, R = ReceiptEvent, ReceiptCause, RefusalReason
 SECOND = key_of("second controller")
+HOUR_MS = 3_600_000
 
 
 async def test_another_key_takes_a_revoked_ones_broadcasts_over(rig: Rig) -> None:
@@ -137,3 +138,58 @@ async def test_time_comes_only_from_who_serves_this_place(rig: Rig) -> None:
     await rig.clock.advance(0.1)
     assert rig.node.status().time_offset_ms == true
     assert rig.node.status().refusals.get(R.MANDATE_EXCEEDED) == 1
+
+
+async def test_what_was_over_before_the_next_timetable_has_a_reason(rig: Rig) -> None:
+    """Ready when the power failed for days. Back, by a clock that was just set nothing is given up; and the timetable
+    that comes at once has it no more."""
+    storage = MemoryStorage()
+    await rig.up(storage)
+    rig.timetable(
+        rig.entry("ready", 60_000, recording()),
+        rig.entry("bare", 60_000, recording(2.0, 500.0)),
+        rig.entry("coming", 7 * HOUR_MS, recording()),
+        rig.entry("withdrawn", 7 * HOUR_MS, recording()),
+    )
+    await rig.clock.advance(30)
+    assert rig.desk.events(an_id("ready")) == [E.READY]
+    await rig.pull_the_plug()
+    await rig.clock.advance(6 * HOUR_MS / 1000)
+    await rig.boot(storage, seed="again")
+    await rig.clock.advance(2)
+    assert rig.desk.events(an_id("ready")) == [E.READY]
+    rig.timetable(rig.entry("coming", HOUR_MS - 32_000, recording()))
+    await rig.clock.advance(2)
+    assert [(one.event, one.cause) for one in rig.desk.about(an_id("ready"))] == [
+        (E.READY, C.NONE),
+        (E.SKIPPED, C.TOO_LATE),
+    ]
+    assert rig.desk.events(an_id("bare"))[-1] is E.SKIPPED
+    assert rig.desk.events(an_id("withdrawn")) == [E.READY]
+    await rig.clock.advance(HOUR_MS / 1000)
+    assert len(rig.heard("coming"))
+    assert rig.desk.events(an_id("ready")) == [E.READY, E.SKIPPED]
+
+
+async def test_what_was_missed_and_then_moved_is_heard(rig: Rig) -> None:
+    """The box did not know that it had been moved, and told that it was too late for it; nothing of it was heard."""
+    storage = MemoryStorage()
+    await rig.up(storage)
+    rig.timetable(rig.entry("five o'clock", 60_000, recording()))
+    await rig.clock.advance(30)
+    await rig.pull_the_plug()
+    await rig.clock.advance(HOUR_MS / 1000)
+    await rig.boot(storage, seed="again")
+    await rig.clock.advance(2)
+    rig.timetable(rig.entry("seven o'clock", 60_000, recording(), replaces=(an_id("five o'clock"),)))
+    await rig.clock.advance(120)
+    assert rig.desk.events(an_id("five o'clock"))[-1] is E.SKIPPED
+    assert len(rig.heard("seven o'clock"))
+    await rig.pull_the_plug()
+    await rig.boot(storage, seed="third")
+    rig.timetable(rig.entry("nine o'clock", 30_000, recording(), replaces=(an_id("seven o'clock"),)))
+    await rig.clock.advance(120)
+    assert [(one.event, one.cause) for one in rig.desk.about(an_id("nine o'clock"))][-1] == (
+        E.SKIPPED,
+        C.ALREADY_STARTED,
+    )

@@ -20,7 +20,7 @@ from devices.protocol.media import manifest_for
 from devices.protocol.orders import Order, OrderAction
 from devices.protocol.reports import Health
 from loa.errors import Fault, Refused
-from loa.units import DurationMs, NodeId
+from loa.units import DurationMs, InstantMs, NodeId
 from tests.controller.services.conftest import QN, World, node_key
 
 
@@ -118,6 +118,19 @@ def test_liveness(world: World) -> None:
     assert world.run(lambda s: nodes.node(s, world.ctx, "ct-1")).state == "silent"  # presence is a hint, never proof
     world.run(lambda s: nodes.retire_node(s, world.ctx, id="ct-1"))
     assert "ct-1" not in world.run(nodes.node_keys)
+
+
+def test_the_last_health_of_a_group_counts_whatever_its_clock_says(world: World) -> None:
+    """A box that boots speaks by its own clock, here 2.7 s ahead, and a second later by the centre's."""
+    now = world.clock.now_ms()
+    own, told = (
+        Health(
+            node=NodeId("ct-1"), session=1, at=InstantMs(now + at), uptime_s=up, epoch=b"12345678", time_error_ms=error
+        )
+        for at, up, error in ((2700, 8, None), (1000, 9, 65))
+    )
+    world.run(lambda s: store_health(s, [(one, encode(one)) for one in (own, told)], now))
+    assert world.run(lambda s: nodes.node(s, world.ctx, "ct-1")).health == told
 
 
 def test_a_health_of_another_release_is_none(world: World) -> None:
