@@ -29,10 +29,14 @@ _KEEP = (
 def store_health(session: Session, batch: Iterable[tuple[Health, bytes]], now: InstantMs) -> tuple[NodeId, ...]:
     """Keep the last health of each node, with its bytes as they were signed; returns the nodes it was kept for.
 
-    batch: in the order in which they came. Signatures are checked before, and that each is news after the one before:
-    its `at` does not tell, since a box that has just learned the time may say an earlier one than by its own clock.
+    batch: in the order in which they came, which counts within a session. Its `at` does not tell: a box that has just
+    learned the time may say an earlier one than it did by its own clock. Signatures are checked before.
     """
-    newest = {health.node: (health, body) for health, body in batch}
+    newest: dict[NodeId, tuple[Health, bytes]] = {}
+    for health, body in batch:
+        held = newest.get(health.node)
+        if held is None or held[0].session <= health.session:
+            newest[health.node] = health, body
     lines = [
         {"of": node, "number": one.session, "now": now, "body": body, "rate": one.link_rate}
         for node, (one, body) in sorted(newest.items())

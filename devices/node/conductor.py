@@ -38,6 +38,8 @@ class Conductor:
         self._alarm = Alarm(parts.clock, parts.crew, self.reconsider)
         self._coming: list[Plan] = []
         self._airings: dict[Id16, Airing] = {}
+        self._left_out: dict[Id16, Plan] = {}
+        """Over by a clock that does not stand yet, and planned no more: told once it stands, if it is over then."""
 
     # What is to be played
 
@@ -45,12 +47,20 @@ class Conductor:
         """All coming broadcasts of all timetables that hold here, in place of what was before."""
         wanted = {plan.id: plan for plan in plans}
         self._take_out(lambda plan: plan.scheduled and plan.id not in wanted)
+        self._left_out = {one: plan for one, plan in self._left_out.items() if one not in wanted}
         fresh = {one: plan for one, plan in wanted.items() if not self._done(one) and one not in self._airings}
         self._coming = sorted(fresh.values(), key=lambda plan: (plan.start_at, plan.id))
         self.audio_changed()
 
     def _take_out(self, is_gone: Callable[[Plan], bool]) -> None:
-        """What a timetable planned and has not begun is forgotten, not ended: a later timetable may plan it again."""
+        """What a timetable planned and has not begun is forgotten, not ended: a later timetable may plan it again.
+
+        But a slot that passed in silence has its reason: back after days, by a clock that was just set, a box gives up
+        nothing yet, and the next timetable leaves out what it had told to be ready.
+        """
+        now = self._time.now()
+        if now is not None and not self._time.stands:
+            self._left_out |= {plan.id: plan for plan in self.plans if is_gone(plan) and self._is_missed(plan, now)}
         self._coming = [plan for plan in self._coming if not is_gone(plan)]
         for plan in [airing.plan for airing in self._airings.values()]:
             if plan.scheduled and not self._done(plan.id) and is_gone(plan):
@@ -98,13 +108,6 @@ class Conductor:
         self.stage.end(airing, self._cancelled(airing, cause), cause)
         self.reconsider()
         return True
-
-    def give_up(self, subject: Id16) -> None:
-        """Its time has passed without it, and that is certain: told, with the reason. One that has begun goes on."""
-        plan = self.find(subject)
-        if plan is not None and not self._done(subject):
-            airing = self._airings.get(subject) or Airing(plan)
-            self.stage.end(airing, ReceiptEvent.SKIPPED, self._why_missed(airing))
 
     def _left(self, subject: Id16) -> None:
         self._airings.pop(subject, None)
@@ -169,7 +172,7 @@ class Conductor:
                 event = ReceiptEvent.INTERRUPTED if again else ReceiptEvent.STOPPED
                 self.stage.note(airing, event, ReceiptCause.SHUTDOWN, position)
                 if not again:
-                    self.stage.mark_over(airing.plan.id)
+                    self.stage.mark_over(airing.plan.id, ReceiptCause.SHUTDOWN)
             else:
                 airing.off_air(self._clock.monotonic_s())
         self._airings.clear()
@@ -221,6 +224,9 @@ class Conductor:
 
     def _promote(self, now: InstantMs) -> None:
         """Timetable entries whose time has come."""
+        if self._left_out and self._time.stands:
+            missed = [plan for plan in self._left_out.values() if self._is_missed(plan, now)]
+            self._coming, self._left_out = [*missed, *self._coming], {}
         later = []
         for plan in self._coming:
             assert plan.grace_ms is not None
@@ -228,7 +234,7 @@ class Conductor:
                 later.append(plan)
             elif self._done(plan.id):
                 continue
-            elif now > plan.start_at + plan.grace_ms and not self._time.stands:
+            elif self._is_missed(plan, now) and not self._time.stands:
                 later.append(plan)  # by a battery clock alone, or one that was just set, nothing is given up
             elif len(self._airings) < MAX_AIRINGS:
                 self._airings[plan.id] = Airing(plan)
@@ -340,6 +346,10 @@ class Conductor:
 
     def _done(self, subject: Id16) -> bool:
         return self._ledger.done(subject)
+
+    def _is_missed(self, plan: Plan, now: InstantMs) -> bool:
+        """A timetable's, over by `now` without having begun."""
+        return plan.grace_ms is not None and now > plan.start_at + plan.grace_ms and not self._done(plan.id)
 
     def _heard_before(self, plan: Plan) -> bool:
         """Under another id, before it was moved. An emergency's update is heard all the same."""

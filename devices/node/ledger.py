@@ -25,13 +25,13 @@ _TERMINAL = {ReceiptEvent.FINISHED, ReceiptEvent.STOPPED, ReceiptEvent.SKIPPED, 
 
 
 class Play(IntEnum):
-    """How far a broadcast has come here; only ever rises."""
+    """How far a broadcast has come here; only ever rises, and of the two ends the first stays."""
 
     READY = 1
     BEGUN = 2
     OVER = 3
     MISSED = 4
-    """Over, and it never began: what it is moved to may still be heard."""
+    """Over, and nothing of it was heard, under this id or another: what it is moved to may still be."""
 
 
 class Ledger:
@@ -92,7 +92,7 @@ class Ledger:
         except WireRefusal:
             return
         if isinstance(receipt, Receipt) and receipt.subject in self._plays and receipt.event in _TERMINAL:
-            self._plays[receipt.subject] = self._end_of(receipt.subject)
+            self._plays[receipt.subject] = self._end_of(receipt.subject, receipt.cause)
 
     def unfinished(self) -> tuple[Id16, ...]:
         """Begun and not ended: after a restart, nobody knows how much of them was heard."""
@@ -102,7 +102,7 @@ class Ledger:
         return self._plays.get(subject)
 
     def begun(self, subject: Id16) -> bool:
-        """Whether it has begun here, ever."""
+        """Whether it has begun here, ever, or what it replaces has."""
         return self.play(subject) in (Play.BEGUN, Play.OVER)
 
     def over(self, subject: Id16) -> bool:
@@ -113,16 +113,17 @@ class Ledger:
         """Whether it has begun or come to its end here: it does not begin any more."""
         return self._plays.get(subject, Play.READY) >= Play.BEGUN
 
-    def mark_over(self, subject: Id16) -> None:
-        """As `mark`, with what it comes to."""
-        self.mark(self._end_of(subject), subject)
+    def mark_over(self, subject: Id16, cause: ReceiptCause) -> None:
+        """As `mark`, with what it comes to. `cause`: of its end."""
+        self.mark(self._end_of(subject, cause), subject)
 
-    def _end_of(self, subject: Id16) -> Play:
-        return Play.OVER if self.begun(subject) else Play.MISSED
+    def _end_of(self, subject: Id16, cause: ReceiptCause) -> Play:
+        heard = self.begun(subject) or cause is ReceiptCause.ALREADY_STARTED
+        return Play.OVER if heard else Play.MISSED
 
     def mark(self, play: Play, *subjects: Id16) -> None:
         """Durable on return. Raises Fault(storage_full); an end is then remembered until the next start at least."""
-        rising = [one for one in subjects if self._plays.get(one, 0) < play]
+        rising = [one for one in subjects if self._plays.get(one, 0) < min(play, Play.OVER)]
         if not rising:
             return
         if play >= Play.OVER:

@@ -190,7 +190,7 @@ class Node:
             if order is not None and order[0].precedence is Precedence.EMERGENCY:
                 continue
             self._notes.note(ReceiptEvent.UNCONFIRMED, subject, cause=ReceiptCause.POWER_FAILED)
-            self._ledger.mark_over(subject)
+            self._ledger.mark_over(subject, ReceiptCause.POWER_FAILED)
             self._records.forget_order(subject)
 
     def _resume_orders(self) -> None:

@@ -209,8 +209,6 @@ class Obedience:
 
     def _take_document(self, payload: bytes) -> None:
         document = judge_document(payload, self._standing(), self._records.held_documents)
-        if isinstance(document, Timetable):
-            self._give_up_left_out(document)
         self._records.set_document(document, Kept(payload, self._basis(payload, Power.DOCUMENTS)))
         self._raise_floor(document.issued_at)
         if isinstance(document, Timetable):
@@ -220,17 +218,6 @@ class Obedience:
             self.refresh_timetable()
             self._conductor.reconsider()
         self.changed()
-
-    def _give_up_left_out(self, newer: Timetable) -> None:
-        """What was over when this was signed, and is in it no more. A box that comes back after days, by a clock that
-        was just set, gives up nothing by that; the next timetable would have it forgotten without a word."""
-        held = self._records.timetables.get(newer.area)
-        if held is None or self._time.stands:
-            return
-        stay = {entry.id for entry in newer.entries}
-        for entry in held[0].entries:
-            if entry.id not in stay and entry.start_at + entry.grace_ms < newer.issued_at:
-                self._conductor.give_up(entry.id)
 
     def refresh_timetable(self) -> None:
         """The union of the timetables that hold here; of entries with one id, the newest issue counts."""

@@ -203,7 +203,7 @@ class Stage:
 
         def over() -> None:
             self.ending.discard(plan.id)
-            self.mark_over(plan.id)
+            self.mark_over(plan.id, cause)
             self.ended(plan.id)
             self.changed()
 
@@ -248,9 +248,9 @@ class Stage:
             self._after.now()
             act()
 
-    def mark_over(self, subject: Id16) -> None:
+    def mark_over(self, subject: Id16, cause: ReceiptCause) -> None:
         with contextlib.suppress(Fault):
-            self._ledger.mark_over(subject)
+            self._ledger.mark_over(subject, cause)
 
     def _mark_begun(self, subject: Id16) -> None:
         with contextlib.suppress(Fault):

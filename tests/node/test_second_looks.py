@@ -27,17 +27,22 @@ async def test_another_key_takes_a_revoked_ones_broadcasts_over(rig: Rig) -> Non
     later = rig.entry("later", 60_000, recording())
     rig.timetable(later)
     await rig.clock.advance(2)
-    rig.centre.revocations.append(
-        by_roots(Revocation(ids=(id_of("appointment of controller")[:8],), at=rig.clock.now_ms()))
-    )
-    rig.centre.appointments.append(by_roots(appointment("second controller", SECOND)))
-    rig.say(DownChannel.CTL, rig.centre.document(version=rig.version(), now_ms=rig.clock.now_ms(), key=SECOND))
+    _revoke_for_second(rig)
     await rig.clock.advance(1)
     assert rig.node.status().coming == 0
     rig.timetable(later, key=SECOND)
     await rig.clock.advance(90)
     assert len(rig.heard("later"))
     assert rig.desk.events(an_id("later"))[-1] is E.FINISHED
+
+
+def _revoke_for_second(rig: Rig) -> None:
+    """The controller's key is revoked; another takes its office."""
+    rig.centre.revocations.append(
+        by_roots(Revocation(ids=(id_of("appointment of controller")[:8],), at=rig.clock.now_ms()))
+    )
+    rig.centre.appointments.append(by_roots(appointment("second controller", SECOND)))
+    rig.say(DownChannel.CTL, rig.centre.document(version=rig.version(), now_ms=rig.clock.now_ms(), key=SECOND))
 
 
 @pytest.mark.parametrize("reboots", [False, True])
@@ -140,39 +145,46 @@ async def test_time_comes_only_from_who_serves_this_place(rig: Rig) -> None:
     assert rig.node.status().refusals.get(R.MANDATE_EXCEEDED) == 1
 
 
-async def test_what_was_over_before_the_next_timetable_has_a_reason(rig: Rig) -> None:
-    """Ready when the power failed for days. Back, by a clock that was just set nothing is given up; and the timetable
-    that comes at once has it no more."""
+@pytest.mark.parametrize("meanwhile", ["planned anew", "moved away", "issuer revoked"])
+async def test_what_was_over_before_the_next_timetable_has_a_reason(rig: Rig, meanwhile: str) -> None:
+    """Ready when the power failed for hours. Back, by a clock that was just set nothing is given up; and what comes
+    at once has it no more."""
     storage = MemoryStorage()
     await rig.up(storage)
+    never_here = recording(2.0, 500.0)
     rig.timetable(
         rig.entry("ready", 60_000, recording()),
-        rig.entry("bare", 60_000, recording(2.0, 500.0)),
+        rig.entry("bare", 60_000, never_here),
         rig.entry("coming", 7 * HOUR_MS, recording()),
         rig.entry("withdrawn", 7 * HOUR_MS, recording()),
     )
+    del rig.desk.library[never_here.digest]
     await rig.clock.advance(30)
     assert rig.desk.events(an_id("ready")) == [E.READY]
     await rig.pull_the_plug()
     await rig.clock.advance(6 * HOUR_MS / 1000)
     await rig.boot(storage, seed="again")
     await rig.clock.advance(2)
+    if meanwhile == "moved away":
+        rig.place(AreaPath("quang-ninh/van-don/thon-2"))
+    elif meanwhile == "issuer revoked":
+        _revoke_for_second(rig)
+    else:
+        rig.timetable(rig.entry("coming", HOUR_MS, recording()))
+    await rig.clock.advance(30)
+    assert rig.node.status().coming == (meanwhile == "planned anew")
     assert rig.desk.events(an_id("ready")) == [E.READY]
-    rig.timetable(rig.entry("coming", HOUR_MS - 32_000, recording()))
-    await rig.clock.advance(2)
-    assert [(one.event, one.cause) for one in rig.desk.about(an_id("ready"))] == [
-        (E.READY, C.NONE),
-        (E.SKIPPED, C.TOO_LATE),
-    ]
-    assert rig.desk.events(an_id("bare"))[-1] is E.SKIPPED
+    await rig.clock.advance(HOUR_MS / 1000 + 60)
+    told = {name: [(one.event, one.cause) for one in rig.desk.about(an_id(name))] for name in ("ready", "bare")}
+    assert told["ready"] == [(E.READY, C.NONE), (E.SKIPPED, C.TOO_LATE)]
+    assert told["bare"][-1] == (E.SKIPPED, C.NO_AUDIO)
     assert rig.desk.events(an_id("withdrawn")) == [E.READY]
-    await rig.clock.advance(HOUR_MS / 1000)
-    assert len(rig.heard("coming"))
-    assert rig.desk.events(an_id("ready")) == [E.READY, E.SKIPPED]
+    assert bool(len(rig.heard("coming"))) == (meanwhile == "planned anew")
+    assert not len(rig.heard("ready"))
 
 
 async def test_what_was_missed_and_then_moved_is_heard(rig: Rig) -> None:
-    """The box did not know that it had been moved, and told that it was too late for it; nothing of it was heard."""
+    """The box did not know that it would be moved, and told that it was too late for it; nothing of it was heard."""
     storage = MemoryStorage()
     await rig.up(storage)
     rig.timetable(rig.entry("five o'clock", 60_000, recording()))
@@ -180,16 +192,28 @@ async def test_what_was_missed_and_then_moved_is_heard(rig: Rig) -> None:
     await rig.pull_the_plug()
     await rig.clock.advance(HOUR_MS / 1000)
     await rig.boot(storage, seed="again")
+    await rig.clock.advance(660)
+    assert rig.desk.events(an_id("five o'clock"))[-1] is E.SKIPPED
+    await rig.pull_the_plug()  # that it was missed is known after this too
+    await rig.boot(storage, seed="third")
     await rig.clock.advance(2)
     rig.timetable(rig.entry("seven o'clock", 60_000, recording(), replaces=(an_id("five o'clock"),)))
     await rig.clock.advance(120)
-    assert rig.desk.events(an_id("five o'clock"))[-1] is E.SKIPPED
     assert len(rig.heard("seven o'clock"))
-    await rig.pull_the_plug()
-    await rig.boot(storage, seed="third")
-    rig.timetable(rig.entry("nine o'clock", 30_000, recording(), replaces=(an_id("seven o'clock"),)))
-    await rig.clock.advance(120)
-    assert [(one.event, one.cause) for one in rig.desk.about(an_id("nine o'clock"))][-1] == (
-        E.SKIPPED,
-        C.ALREADY_STARTED,
-    )
+
+
+@pytest.mark.parametrize("reboots", [False, True])
+async def test_what_was_heard_is_not_heard_by_a_chain_of_moves(rig: Rig, reboots: bool) -> None:
+    """One is heard, two replaces it and is skipped for that, three replaces two alone."""
+    storage = MemoryStorage()
+    await rig.up(storage)
+    for name, before in (("one", ()), ("two", (an_id("one"),)), ("three", (an_id("two"),))):
+        rig.timetable(rig.entry(name, 20_000, recording(), replaces=before))
+        await rig.clock.advance(40)
+        if reboots:
+            await rig.pull_the_plug()
+            await rig.boot(storage, seed=name)
+            await rig.clock.advance(2)
+    assert len(rig.heard("one"))
+    for name in ("two", "three"):
+        assert [(one.event, one.cause) for one in rig.desk.about(an_id(name))][-1] == (E.SKIPPED, C.ALREADY_STARTED)

@@ -56,6 +56,24 @@ async def test_the_timetable_of_those_days_is_not_given_up(rig: Rig) -> None:
     assert rig.desk.events(an_id("day 0"))[-1] is E.FINISHED
 
 
+async def test_a_timetable_of_a_centre_that_is_days_ahead_gives_nothing_up(rig: Rig) -> None:
+    """It leaves out what is over by that clock; set right, the centre plans the same again."""
+    await rig.up(MemoryStorage())
+    week = [rig.entry(f"day {n}", 3_600_000 + n * DAY_MS, recording()) for n in range(5)]
+    rig.timetable(*week)
+    await rig.clock.advance(700)
+    for days, planned in ((3, week[3:]), (-3, week)):
+        rig.clock._wall_ms += days * DAY_MS
+        rig.link.drop("weather")
+        rig.link.restore()
+        await rig.clock.advance(30)
+        rig.timetable(*planned)
+        await rig.clock.advance(30)
+    await rig.clock.advance(3700)
+    assert E.SKIPPED not in rig.desk.events()
+    assert rig.desk.events(an_id("day 0"))[-1] is E.FINISHED
+
+
 async def test_what_was_missed_is_told_once_the_time_has_stood(rig: Rig) -> None:
     """The positive control: a box that was off tells what it skipped, a while after it knows the time."""
     storage = MemoryStorage()
