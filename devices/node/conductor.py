@@ -60,7 +60,7 @@ class Conductor:
         """
         now = self._time.now()
         if now is not None and not self._time.stands:
-            self._left_out |= {plan.id: plan for plan in self.plans if is_gone(plan) and self._is_missed(plan, now)}
+            self._left_out |= {plan.id: plan for plan in self.plans if is_gone(plan) and plan.is_past(now)}
         self._coming = [plan for plan in self._coming if not is_gone(plan)]
         for plan in [airing.plan for airing in self._airings.values()]:
             if plan.scheduled and not self._done(plan.id) and is_gone(plan):
@@ -225,16 +225,15 @@ class Conductor:
     def _promote(self, now: InstantMs) -> None:
         """Timetable entries whose time has come."""
         if self._left_out and self._time.stands:
-            missed = [plan for plan in self._left_out.values() if self._is_missed(plan, now)]
+            missed = [plan for plan in self._left_out.values() if plan.is_past(now)]
             self._coming, self._left_out = [*missed, *self._coming], {}
         later = []
         for plan in self._coming:
-            assert plan.grace_ms is not None
             if plan.start_at - LEAD_MS > now:
                 later.append(plan)
             elif self._done(plan.id):
                 continue
-            elif self._is_missed(plan, now) and not self._time.stands:
+            elif plan.is_past(now) and not self._time.stands:
                 later.append(plan)  # by a battery clock alone, or one that was just set, nothing is given up
             elif len(self._airings) < MAX_AIRINGS:
                 self._airings[plan.id] = Airing(plan)
@@ -254,8 +253,7 @@ class Conductor:
         if not airing.told_start and self._forbidden(airing, now):
             return
         if plan.scheduled and not airing.told_start:
-            assert plan.grace_ms is not None
-            if now > plan.start_at + plan.grace_ms:
+            if plan.is_past(now):
                 self.stage.end(airing, ReceiptEvent.SKIPPED, self._why_missed(airing))
         elif airing.next_place(now) is None:
             self._nothing_left(airing, now)
@@ -346,10 +344,6 @@ class Conductor:
 
     def _done(self, subject: Id16) -> bool:
         return self._ledger.done(subject)
-
-    def _is_missed(self, plan: Plan, now: InstantMs) -> bool:
-        """A timetable's, over by `now` without having begun."""
-        return plan.grace_ms is not None and now > plan.start_at + plan.grace_ms and not self._done(plan.id)
 
     def _heard_before(self, plan: Plan) -> bool:
         """Under another id, before it was moved. An emergency's update is heard all the same."""

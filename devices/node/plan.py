@@ -65,6 +65,10 @@ class Plan:
     def scheduled(self) -> bool:
         return self.grace_ms is not None
 
+    def is_past(self, now: InstantMs) -> bool:
+        """Whether a timetable's may no longer begin. An order never is: it is joined in phase until it ends."""
+        return self.grace_ms is not None and now > self.start_at + self.grace_ms
+
 
 TONE_HZ = 440.0
 TONE_MS = DurationMs(3000)

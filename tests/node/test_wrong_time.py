@@ -3,6 +3,7 @@
 import pytest
 
 from devices.node.memory import MemoryStorage
+from devices.protocol.documents import Entry
 from devices.protocol.orders import OrderAction
 from devices.protocol.reports import ReceiptCause, ReceiptEvent
 from loa.precedence import Precedence
@@ -15,13 +16,15 @@ DAY_MS = 86_400_000
 E = ReceiptEvent
 
 
-async def _centre_is_ahead(rig: Rig, seconds: float) -> None:
+async def _centre_is_ahead(rig: Rig, seconds: float, *planned: Entry) -> None:
     """Three days ahead for so long, orders and documents of that time included; then it is set right."""
     rig.clock._wall_ms += 3 * DAY_MS  # all that the centre signs bears its own time
     rig.link.drop("weather")
     rig.link.restore()
     await rig.clock.advance(seconds)
     rig.settings(ordinary_cap=Percent(90))
+    if planned:
+        rig.timetable(*planned)
     rig.give(rig.order("of that time", action=OrderAction.VOLUME, volume=Percent(60), in_ms=100))
     await rig.clock.advance(2)
     rig.clock._wall_ms -= 3 * DAY_MS
@@ -62,13 +65,8 @@ async def test_a_timetable_of_a_centre_that_is_days_ahead_gives_nothing_up(rig: 
     week = [rig.entry(f"day {n}", 3_600_000 + n * DAY_MS, recording()) for n in range(5)]
     rig.timetable(*week)
     await rig.clock.advance(700)
-    for days, planned in ((3, week[3:]), (-3, week)):
-        rig.clock._wall_ms += days * DAY_MS
-        rig.link.drop("weather")
-        rig.link.restore()
-        await rig.clock.advance(30)
-        rig.timetable(*planned)
-        await rig.clock.advance(30)
+    await _centre_is_ahead(rig, 60, *week[3:])
+    rig.timetable(*week)
     await rig.clock.advance(3700)
     assert E.SKIPPED not in rig.desk.events()
     assert rig.desk.events(an_id("day 0"))[-1] is E.FINISHED
