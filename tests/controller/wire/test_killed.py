@@ -138,7 +138,9 @@ async def _round(server: Server, bulletin: str, title: str, dice: random.Random)
     await server.start()
     if status != 201:
         status = await server.say(bulletin, title)
-    if status == 409:  # killed between the claim and the reply: whether it was issued has to be looked up
+    # Killed between the claim and the reply (409), or its instant went by while a slow machine started the server
+    # (422): whether it was issued has to be looked up, and is asked anew, with a new instant, if it was not.
+    if status in (409, 422):
         if title in await server.titles():
             return
         status = await server.say(bulletin, f"{title}-again")
