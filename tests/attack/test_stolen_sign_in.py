@@ -20,7 +20,7 @@ from devices.links.port import Delivery
 from tests.api.office import AREA, FREE, Office, office_at
 from tests.people import PASSWORD, code_now, freshen, join
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 LATER_MS = accounts.CODE_FRESH_MS + 1000
 
 
@@ -213,7 +213,6 @@ async def _approved_by(office: Office, token: str) -> str:
     return str(made["id"])
 
 
-@pytest.mark.slow
 async def test_guessing_is_throttled_and_shown(tmp_path: Path) -> None:
     """Of a password from one address and from many, and of a code by whoever has the password."""
     limits = ApiLimits(known_rate=FREE.known_rate, stranger_rate=FREE.stranger_rate, sign_in_rate="3/5 minutes")

@@ -18,7 +18,7 @@ from loa.units import InstantMs
 from tests.cli.ceremony import SPARE, A, B, Ceremony
 from tests.cli.test_keys import PROVINCE, everything, loa, refusal
 
-pytestmark = pytest.mark.usefixtures("light")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("light")]
 
 
 def rotate(ceremony: Ceremony, number: int) -> None:

@@ -11,8 +11,9 @@ from tests.controller.feeds.world import CO_TO, World, atom, link, opened
 from tests.postgres import Postgres
 from tests.protocol.world import NOW
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 @pytest.mark.needs("postgresql")
 async def test_the_same_on_postgresql(postgres: Postgres, tmp_path: Path) -> None:
     async with opened(tmp_path, postgres.fresh_url()) as world:

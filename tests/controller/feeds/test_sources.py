@@ -13,6 +13,8 @@ from tests.api.cap_texts import SENDER, NoVoice, reference
 from tests.cap.test_signature import pem, rsa_key, signed
 from tests.controller.feeds.world import World
 
+pytestmark = pytest.mark.slow
+
 
 async def test_verified_only_by_a_key_that_is_pinned_for_its_sender(world: World) -> None:
     async def state(path: str, name: str, key: str, sender: str) -> tuple[str, str, bool]:

@@ -33,7 +33,7 @@ from tests.controller.services.test_alerts import CO_TO, as_, office, rows  # no
 from tests.controller.services.test_bulletins_nodes import refused
 from tests.protocol.world import FIRST, ROOTS, SECOND
 
-pytestmark = pytest.mark.needs("espeak-ng")
+pytestmark = [pytest.mark.slow, pytest.mark.needs("espeak-ng")]
 
 
 def speaks(world: World, area: str, *languages: str) -> None:
