@@ -342,7 +342,9 @@ class Intake:
         self._meter.restart()
         for rendition in self._renditions.values():
             rendition.blocks.forget_asks()
-            rendition.manifest_asked_s, rendition.asks_from_s, rendition.waiting_since_s = None, None, None
+            rendition.manifest_asked_s, rendition.asks_from_s = None, None
+            # A link that was down says nothing about a stream: its silence counts from now on.
+            rendition.last_piece_s, rendition.waiting_since_s = None, None
         self._wake = now_s if up else None
 
     def _wake_at(self, at_s: float) -> None:

@@ -56,6 +56,7 @@ class Road:
     corrupt: float = 0.0
     calm_after_s: float = 60.0
     cuts: tuple[float, ...] = ()
+    cut_for_s: float = 0.1
 
 
 class Trip:
@@ -74,6 +75,7 @@ class Trip:
         self.refused: list[RefusalReason] = []
         self.worst_queue_s = 0.0
         self.subscribed = False
+        self.down = False
         self._events: list[tuple[float, int, str, object]] = []
         self._numbers = itertools.count()
         self._free_s = 0.0
@@ -108,7 +110,7 @@ class Trip:
             self._happen(kind, what)
 
     def _send(self, sent: Send) -> None:
-        if sent.node is None and not self.subscribed:
+        if self.down or (sent.node is None and not self.subscribed):
             return
         size = 60 + (len(self.what.encoded) if sent.kind == "manifest" else sent.length)
         self._free_s = max(self._free_s, self.now_s) + size / self.road.rate
@@ -122,12 +124,15 @@ class Trip:
 
     def _happen(self, kind: str, what: object) -> None:
         if kind == "cut":
-            self._events = [event for event in self._events if event[2] == "cut"]
+            self._events = [event for event in self._events if event[2] in ("cut", "back")]
             heapq.heapify(self._events)
             self.outflow.forget_node(NodeId("n"))
+            self.down = True
             self.intake.on_link(False, self.now_s)
-            self.intake.on_link(True, self.now_s + 0.1)
-            self.now_s += 0.1
+            self._later(self.now_s + self.road.cut_for_s, "back", None)
+        elif kind == "back":
+            self.down = False
+            self.intake.on_link(True, self.now_s)
         elif isinstance(what, Want):
             self.outflow.add_want(what, self.now_s, ORDINARY, len(self.what.file))
         elif kind == "manifest":
@@ -224,14 +229,18 @@ def test_a_stream_that_all_joined_is_asked_for_nothing() -> None:
     assert trip.now_s == pytest.approx(2.0 + 200_000 / MODEST_PACE, abs=0.6)
 
 
-def test_after_a_cut_in_the_stream_only_what_was_missed_is_asked_for() -> None:
-    what = rendition(200_000)
-    trip = Trip(what, what.need(stream_at=InstantMs(0), pace=MODEST_PACE), Road(cuts=(5.0,)), 1)
-    trip.outflow.add_stream(what.digest, what.encoded, 200_000, 0.0, MODEST_PACE, ORDINARY)
+@pytest.mark.parametrize("cut_for_s", [0.1, 9.0, 11.0, 30.0])
+def test_after_a_cut_in_the_stream_only_what_was_missed_is_asked_for(cut_for_s: float) -> None:
+    """However long it was: what the stream has yet to bring comes by the stream."""
+    what = rendition(400_000)
+    road = Road(rate=64_000, cuts=(5.0,), cut_for_s=cut_for_s)
+    trip = Trip(what, what.need(stream_at=InstantMs(0), pace=MODEST_PACE), road, 1)
+    trip.outflow.add_stream(what.digest, what.encoded, 400_000, 0.0, MODEST_PACE, ORDINARY)
     trip.run()
-    missed = 200_000 - trip.outflow.streamed_bytes[what.digest] + trip.outflow.repair_bytes.get(what.digest, 0)
+    missed = min(cut_for_s, 400_000 / MODEST_PACE - 5.0) * MODEST_PACE
     assert trip.result == what.file
-    assert missed <= 3 * BLOCK_BYTES
+    assert trip.intake.traffic.wasted == 0
+    assert trip.outflow.repair_bytes.get(what.digest, 0) <= missed + 3 * BLOCK_BYTES
     assert len(trip.asked_for) == len({index for _, index in trip.asked_for})
 
 
