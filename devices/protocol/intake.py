@@ -72,6 +72,7 @@ class Intake:
         self._meter = LinkMeter(nominal_rate, queue_s=RELAYED_QUEUE_S if relays_streams else QUEUE_S)
         self._renditions: dict[Digest, _Rendition] = {}
         self._up = True
+        self._down_since_s = 0.0
         self._last_answer_s = 0.0
         self._asks = 0
         self._last_audio_s: float | None = None
@@ -338,13 +339,18 @@ class Intake:
 
     def on_link(self, up: bool, now_s: float) -> None:
         """The link went down or came up: what is on the way is forgotten, what is here stays."""
+        if self._up and not up:
+            self._down_since_s = now_s
+        gone_s = now_s - self._down_since_s if up and not self._up else 0.0
         self._up = up
         self._meter.restart()
         for rendition in self._renditions.values():
             rendition.blocks.forget_asks()
-            rendition.manifest_asked_s, rendition.asks_from_s = None, None
-            # A link that was down says nothing about a stream: its silence counts from now on.
-            rendition.last_piece_s, rendition.waiting_since_s = None, None
+            rendition.manifest_asked_s, rendition.asks_from_s, rendition.waiting_since_s = None, None, None
+            if rendition.last_piece_s is not None:
+                rendition.last_piece_s += (
+                    gone_s  # without a link nothing can be heard: that is no silence of the stream
+                )
         self._wake = now_s if up else None
 
     def _wake_at(self, at_s: float) -> None:

@@ -244,6 +244,52 @@ def test_after_a_cut_in_the_stream_only_what_was_missed_is_asked_for(cut_for_s: 
     assert len(trip.asked_for) == len({index for _, index in trip.asked_for})
 
 
+class Joined:
+    """A node that heard a stream of 25 s up to some time; the intake alone, asked four times a second."""
+
+    def __init__(self, heard_s: int, *, relays: bool = False) -> None:
+        self.what, self.other = rendition(400_000), rendition(400_000, seed=2)
+        self.intake = Intake(NodeId("n"), entropy=random.Random(1).randbytes, relays_streams=relays)
+        self.intake.set_needs([self.what.need(stream_at=InstantMs(0), pace=MODEST_PACE)])
+        assert self.intake.wants(0.0, InstantMs(0)) == ()
+        self.intake.on_manifest(self.what.encoded, 0.0)
+        for index in range(int(heard_s * MODEST_PACE) // BLOCK_BYTES):
+            now_s = (index + 1) * BLOCK_BYTES / MODEST_PACE
+            self.intake.on_piece(self.what.piece(index * BLOCK_BYTES, BLOCK_BYTES), now_s)
+
+    def cut(self, from_s: float, to_s: float) -> None:
+        self.intake.on_link(False, from_s)
+        self.intake.on_link(True, to_s)
+
+    def asks_after(self, from_s: float, at_most_s: float, *, flaps: bool = False, busy: bool = False) -> float:
+        """When it first asks; flaps: the link is gone for a moment each second. busy: other audio is heard."""
+        for quarter in range(round(4 * (at_most_s - from_s))):
+            now_s = from_s + quarter / 4
+            if quarter % 4 == 0 and flaps:
+                self.cut(now_s, now_s + 0.1)
+            elif quarter % 4 == 0 and busy:
+                self.intake.on_piece(self.other.piece(0, BLOCK_BYTES), now_s)
+            elif self.intake.wants(now_s, InstantMs(int(now_s * 1000))):
+                return now_s
+        return at_most_s
+
+
+def test_a_short_cut_in_a_pause_of_a_stream_does_not_end_it() -> None:
+    joined = Joined(5)
+    joined.cut(5.5, 5.6)
+    assert 14.9 <= joined.asks_after(5.75, 60.0) <= 17.5
+
+
+def test_a_link_that_flaps_does_not_keep_a_stream_alive_that_has_fallen_silent() -> None:
+    assert 14.9 <= Joined(5).asks_after(5.5, 60.0, flaps=True) <= 20.0
+
+
+def test_behind_a_busy_station_what_a_cut_took_of_a_stream_is_asked_for_although_others_go_on() -> None:
+    joined = Joined(20, relays=True)
+    joined.cut(20.0, 30.0)
+    assert 34.0 <= joined.asks_after(30.25, 120.0, busy=True) <= 38.0
+
+
 @pytest.mark.parametrize("rate", [32_000.0, 128_000.0, 2_000_000.0])
 def test_a_pull_fills_the_link_and_leaves_room_for_an_order(rate: float) -> None:
     """Nothing waits longer than a quarter of a second in front of the slow link, and more than 70 % of it is used."""
