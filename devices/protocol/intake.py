@@ -71,8 +71,8 @@ class Intake:
         self._relays = relays_streams
         self._meter = LinkMeter(nominal_rate, queue_s=RELAYED_QUEUE_S if relays_streams else QUEUE_S)
         self._renditions: dict[Digest, _Rendition] = {}
-        self._up = True
-        self._down_since_s = 0.0
+        self._down_since_s: float | None = None
+        """None while the link is up."""
         self._last_answer_s = 0.0
         self._asks = 0
         self._last_audio_s: float | None = None
@@ -203,7 +203,7 @@ class Intake:
     def wants(self, now_s: float, now_ms: InstantMs) -> tuple[Want, ...]:
         """What to ask the controller for now; publish each, signed. May be empty, and `next_at_s` says until when."""
         self._wake = None
-        if not self._up:
+        if self._down_since_s is not None:
             return ()
         self._lose_overdue(now_s)
         result: list[Want] = []
@@ -339,18 +339,15 @@ class Intake:
 
     def on_link(self, up: bool, now_s: float) -> None:
         """The link went down or came up: what is on the way is forgotten, what is here stays."""
-        if self._up and not up:
-            self._down_since_s = now_s
-        gone_s = now_s - self._down_since_s if up and not self._up else 0.0
-        self._up = up
+        began_s = now_s if self._down_since_s is None else self._down_since_s
+        self._down_since_s = None if up else began_s
         self._meter.restart()
         for rendition in self._renditions.values():
             rendition.blocks.forget_asks()
             rendition.manifest_asked_s, rendition.asks_from_s, rendition.waiting_since_s = None, None, None
-            if rendition.last_piece_s is not None:
-                rendition.last_piece_s += (
-                    gone_s  # without a link nothing can be heard: that is no silence of the stream
-                )
+            if up and rendition.last_piece_s is not None:
+                # Without a link nothing can be heard: that is no silence of the stream.
+                rendition.last_piece_s += now_s - began_s
         self._wake = now_s if up else None
 
     def _wake_at(self, at_s: float) -> None:

@@ -20,7 +20,7 @@ from loa.units import ByteCount, InstantMs
 from tests.brokers import Mosquitto
 from tests.links.fakes import Recorder, until
 from tests.station.world import Wired, node_name, wired, wired_in_memory
-from tests.transfer.test_intake import Rendition, rendition
+from tests.transfer.road import Rendition, rendition
 
 pytestmark = pytest.mark.slow
 AREA_ORDER = "loa/1/a/quang-ninh/hoanh-mo/order"

@@ -19,7 +19,7 @@ from loa.units import ByteCount, InstantMs, NodeId
 from simulators.slow_link import SlowLink
 from tests.brokers import Mosquitto
 from tests.links.fakes import Recorder, until
-from tests.transfer.test_intake import Rendition, rendition
+from tests.transfer.road import Rendition, rendition
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("mosquitto")]
 NODE = NodeId("slow")
