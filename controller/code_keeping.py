@@ -28,10 +28,15 @@ def take_code(session: Session, means: Means, name: str, code: str) -> None:
 
 
 def is_right(session: Session, means: Means, name: str, code: str) -> bool:
-    """Whether `take_code` would take it now; for a look at the tables, of which nothing is kept."""
+    """Whether `take_code` would take it now; for a look at the tables, of which nothing is kept.
+
+    Raises Refused(code_used): who shows one twice is to wait for the next, and a used one helps nobody who guessed it.
+    """
     try:
         take_code(session, means, name, code)
-    except Refused:
+    except Refused as error:
+        if error.code == "code_used":
+            raise
         return False
     return True
 

@@ -96,7 +96,7 @@ def session_shown(caller: Caller, *, csrf: str | None, token: str | None = None)
 
 
 async def _check_password(request: Request, centre: CentreHere, asked: SignIn) -> bool:
-    """Whether the account has codes. Raises Refused(bad_credentials, rate_limited).
+    """Whether the account has codes. Raises Refused(bad_credentials, rate_limited, code_used).
 
     Attempts are counted before the slow hash is begun. Whoever shows a right code is heard all the same: strangers'
     guesses must not keep a duty officer out.
@@ -118,8 +118,10 @@ async def _check_password(request: Request, centre: CentreHere, asked: SignIn) -
 
 
 async def _shows_code(request: Request, centre: CentreHere, account: str, code: str) -> bool:
-    """Whether a code is right, without using it up. Six digits can be guessed, so they are counted here too, apart from
-    those of who has the password; a recovery code of 50 bits cannot, and opens this way whatever others do.
+    """Whether a code is right, without using it up. Raises Refused(code_used, rate_limited).
+
+    Six digits can be guessed, so they are counted here too, apart from those of who has the password; a recovery code
+    of 50 bits cannot, and opens this way whatever others do.
     """
     throttle: Throttle = request.app.state.throttle
     limits: ApiLimits = request.app.state.limits
