@@ -49,7 +49,7 @@ class _Cut:
 def run(quick: bool) -> dict[str, float]:
     """Medians; the curve is the bytes published for 10 to 500 nodes."""
     raise_file_limit()
-    size, rounds = (128 * 1024, 1) if quick else (512 * 1024, 3)
+    size, rounds = (128 * 1024, 1) if quick else (512 * 1024, 5)
     counts = (10, 50) if quick else (10, 100, 500)
     with tempfile.TemporaryDirectory(prefix="loa-bench-") as folder:
         made = make_province(Path(folder), counts[-1], audio_bytes=size, keys=True, health=False)
@@ -66,7 +66,7 @@ async def _measure(made: Made, counts: tuple[int, ...], rounds: int, cut: _Cut) 
     repairs: list[float] = []
     try:
         for nodes in counts:
-            found = [(await bench.bulletin(nodes, None))[0] for _ in range(1 if nodes == 100 else rounds)]
+            found = [(await bench.bulletin(nodes, None))[0] for _ in range(rounds)]
             figures[f"published_bytes_{nodes}"] = statistics.median(found)
         calm = figures[f"published_bytes_{counts[-1]}"]
         for _ in range(rounds):
