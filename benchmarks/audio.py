@@ -71,15 +71,21 @@ def _ours(sound: NDArray[np.float32]) -> bytes:
     return writer.finish()
 
 
-def _times_real(seconds: int, rounds: int, work: Callable[[], object]) -> tuple[float, float]:
-    """Medians by processor time, since others may be at work on the same machine, and by the wall."""
-    taken, passed = [], []
+Times = tuple[float, float]
+"""Multiples of real time: by processor time, since others may be at work on the same machine, and by the wall."""
+
+
+def _times_real(seconds: int, rounds: int, *works: Callable[[], object]) -> tuple[Times, ...]:
+    """Medians of these, done in turns."""
+    taken: list[list[Times]] = [[] for _ in works]
     for _ in range(rounds):
-        cpu, wall = time.process_time(), time.perf_counter()
-        work()
-        taken.append(time.process_time() - cpu)
-        passed.append(time.perf_counter() - wall)
-    return seconds / statistics.median(taken), seconds / statistics.median(passed)
+        for work, found in zip(works, taken, strict=True):
+            cpu, wall = time.process_time(), time.perf_counter()
+            work()
+            found.append((seconds / (time.process_time() - cpu), seconds / (time.perf_counter() - wall)))
+    return tuple(
+        (statistics.median(cpu for cpu, _ in found), statistics.median(wall for _, wall in found)) for found in taken
+    )
 
 
 def run(quick: bool) -> dict[str, float]:
@@ -89,13 +95,15 @@ def run(quick: bool) -> dict[str, float]:
     encoded = _ours(sound)
     with tempfile.TemporaryDirectory() as folder:
         path = _mp3(Path(folder) / "speech.mp3", sound)
-        imported, by_the_wall = _times_real(seconds, rounds, lambda: import_recording(path))
-    figures = {
-        "import_x_realtime": imported,
-        "import_x_realtime_by_the_wall": by_the_wall,
-        "encode_x_realtime": _times_real(seconds, rounds, lambda: _ours(sound))[0],
-        "bare_libopus_x_realtime": _times_real(seconds, rounds, lambda: _bare(sound))[0],
-        "decode_x_realtime": _times_real(seconds, rounds, lambda: decode_file(encoded))[0],
+        imported, ours, bare, decoded = _times_real(
+            seconds, rounds,
+            lambda: import_recording(path), lambda: _ours(sound), lambda: _bare(sound), lambda: decode_file(encoded),
+        )  # fmt: skip
+    return {
+        "import_x_realtime": imported[0],
+        "import_x_realtime_by_the_wall": imported[1],
+        "encode_x_realtime": ours[0],
+        "bare_libopus_x_realtime": bare[0],
+        "decode_x_realtime": decoded[0],
+        "encode_share_of_bare": ours[0] / bare[0],
     }
-    figures["encode_share_of_bare"] = figures["encode_x_realtime"] / figures["bare_libopus_x_realtime"]
-    return figures

@@ -34,8 +34,8 @@ API_PROBLEMS: dict[str, tuple[str, str, str, str]] = {
     "code_used": (
         "Mã này đã dùng rồi",
         "This code was used already",
-        "Chờ ứng dụng hiện mã mới (không quá 30 giây) rồi nhập mã đó.",
-        "Wait for the app's next code (30 s at most) and enter that one.",
+        "Chờ ứng dụng hiện mã mới (không quá 30 giây) rồi nhập mã đó; nếu là mã dự phòng thì dùng một mã khác.",
+        "Wait for the app's next code (30 s at most) and enter that one; of recovery codes, take another.",
     ),
     "fresh_code_required": (
         "Việc này cần mã xác nhận mới",

@@ -54,7 +54,7 @@ def code_now(secret: str, now_ms: int, *, steps_on: int = 0) -> str:
     return codes.code_of(secret, now_ms // codes.STEP_MS + steps_on)
 
 
-_TO_TYPE_MS = 4_000
+_TO_TYPE_MS = 10_000
 
 
 @dataclass

@@ -54,7 +54,7 @@ class Served:
 
     def freshen(self) -> None:
         """Where the last code is a while ago, give another, so that for minutes nothing asks for one."""
-        if time.monotonic() - self.fresh_s > 150:
+        if time.monotonic() - self.fresh_s > 60:
             self.fresh_s = time.monotonic()
             self.ask("POST", "/api/v1/session/step-up", {"code": self.app.code()})
 

@@ -220,6 +220,7 @@ async def test_strangers_guesses_keep_nobody_out_who_shows_a_code(tmp_path: Path
         reply = await _from(office, "10.0.0.1", mine | {"code": right})
         assert reply.status_code == 200, "from where guesses came too"
         problem(await _from(office, "10.0.0.2", mine | {"code": right}), 401, "code_used")
+        problem(await _from(office, "10.0.0.3", guess | {"code": right}), 401, "code_used")  # no way to the password
         client = office.as_(who.token)
         body = {"code": _code(office, who.secret, 1), "password": PASSWORD}
         assert (await client.post(STEP_UP, json=body)).status_code == 200, "who is signed in has a count of their own"
@@ -243,6 +244,8 @@ async def test_a_recovery_code_lets_in_whatever_others_guess(tmp_path: Path) -> 
         problem(await _from(office, "10.1.0.1", mine | {"code": _code(office, who.secret)}), 429, "rate_limited")
         assert (await _from(office, "10.1.0.1", mine | {"code": own[0]})).status_code == 200
         problem(await _from(office, "10.1.0.1", mine | {"code": own[0]}), 401, "code_used")
+        guess = mine | {"password": "not this one", "code": own[0]}
+        problem(await _from(office, "10.1.0.1", guess), 401, "code_used")
 
 
 async def test_one_code_given_twice_at_once_counts_once(office: Office) -> None:

@@ -176,7 +176,7 @@ class CentreProcess(LoaProcess):
         return {"Authorization": f"Bearer {self.studio}"}
 
     async def _uploaded(self, form: Json, files: Json) -> Json:
-        return await self.ask("POST", "/bulletins?wait=30", data=form, files=files, headers=self._as_studio)
+        return await self.ask("POST", "/bulletins?wait=20", data=form, files=files, headers=self._as_studio)
 
     async def bulletin(self, seconds: float, title: str, *, pitch: float = 8.0) -> str:
         """A recording, uploaded by one person and approved by another; its id."""

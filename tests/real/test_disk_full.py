@@ -33,7 +33,7 @@ def fill(folder: Path, leave: int) -> Path:
 async def _upload(here: Field, title: str) -> httpx.Response:
     form = {"title": title, "area": "quang-ninh", "chime": "false"}
     files = {"file": ("a.wav", recording(3, 9.5))}
-    return await here.centre.reply("POST", "/bulletins?wait=30", data=form, files=files)
+    return await here.centre.reply("POST", "/bulletins?wait=20", data=form, files=files)
 
 
 async def _said_full(here: Field, title: str) -> str:

@@ -166,7 +166,7 @@ async def test_from_label_to_sound_through_a_reboot_with_a_certificate_of_anothe
     assert len(set(re.findall(r"^comparison code  (.*)$", first.log, re.MULTILINE))) == 1
     assert (await centre.node("co-to-1"))["public_key"] == waits["public_key"]
 
-    broadcast = await centre.say(await centre.bulletin(2.0, "Chào"), "greeting")
+    broadcast = await centre.say(await centre.bulletin(6.0, "Chào"), "greeting")
     await eventually(lambda: centre.all_have(broadcast, "finished"), within_s=60, every_s=0.2)
     (sound,) = first.heard.glob(f"co-to-1-{broadcast}*.wav")
     assert sounded_s(sound) > 1.5

@@ -46,7 +46,7 @@ async def test_backed_up_on_the_air_killed_and_restored(
     )
     assert (await here.told([before]))[before] == {"loa-1": "finished", "loa-2": "finished"}
     assert "the record's head" in await made
-    late = await centre.bulletin(2.0, "of the lost time", pitch=5.0)
+    late = await centre.bulletin(6.0, "of the lost time", pitch=5.0)
     lost = await centre.say(late, "lost")
     assert (await here.told([lost]))[lost] == {"loa-1": "finished", "loa-2": "finished"}
     export = tmp_path / "before.jsonl"

@@ -97,12 +97,14 @@ async def test_audio_has_most_of_the_bus() -> None:
     name = stream_topic(what.digest)
     async with wired_in_memory(4, [topics(n, name) for n in range(1, 5)]) as world:
         clock = SystemClock()
-        begun_s = clock.monotonic_s()
+        begun_s, before = clock.monotonic_s(), world.bus.carried_bytes
         stream(world, what)
         await until(lambda: all(len(heard.payloads(name)) == 11 for heard in world.heard), 30)
-        share = 40_000 / (clock.monotonic_s() - begun_s) / 3840
-        print(f"goodput {share:.3f} of 3,840 bytes a second")
-        assert share >= 0.85
+        of_time = 40_000 / (clock.monotonic_s() - begun_s) / 3840
+        of_bytes = 40_000 / (world.bus.carried_bytes - before)
+        print(f"goodput {of_time:.3f} of 3,840 bytes a second, {of_bytes:.3f} of what the bus carried")
+        assert of_bytes >= 0.85
+        assert of_time >= 0.6, "the bus does not wait; a busy machine may"
 
 
 async def test_own_topics_go_to_one_node_and_area_topics_to_those_who_listen(pair: Wired) -> None:

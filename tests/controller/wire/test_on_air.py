@@ -137,7 +137,7 @@ async def test_a_restarted_centre_streams_nothing_again_and_takes_up_what_is_owe
         await box.on()
         await here.ready("loa-1")
         await box.off()
-        bulletin = await here.bulletin(2)
+        bulletin = await here.bulletin(10)  # it is still on when the centre is back
         issued = await here.say(bulletin)
         digest = bulletin.renditions[0].digest
 
