@@ -1,6 +1,7 @@
 """Brokers of the test's own: mosquitto, and NATS and RabbitMQ as Debian has them."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -22,10 +23,18 @@ max_queued_messages 0
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that was free a moment ago, and is given to nobody who connects somewhere.
+
+    The system has 32,768 and above for those: whoever is killed and started again on such a port may find it taken.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(22_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 class ServerProcess:

@@ -1,12 +1,12 @@
 """A PostgreSQL of the tests' own: initdb as another user, a free port of 127.0.0.1, gone when the session ends."""
 
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
 from tests import tools
+from tests.brokers import free_port
 
 
 class Postgres:
@@ -19,9 +19,7 @@ class Postgres:
         self._durable = durable
         self._folder = Path(tempfile.mkdtemp(prefix="loa-postgres-"))
         self._count = 0
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
 
     def start(self) -> None:
         shutil.chown(self._folder, "postgres", "postgres")
