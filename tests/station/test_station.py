@@ -104,7 +104,7 @@ async def test_audio_has_most_of_the_bus() -> None:
         of_bytes = 40_000 / (world.bus.carried_bytes - before)
         print(f"goodput {of_time:.3f} of 3,840 bytes a second, {of_bytes:.3f} of what the bus carried")
         assert of_bytes >= 0.85
-        assert of_time >= 0.6, "the bus does not wait; a busy machine may"
+        assert of_time >= 0.85
 
 
 async def test_own_topics_go_to_one_node_and_area_topics_to_those_who_listen(pair: Wired) -> None:
